@@ -1,0 +1,1 @@
+//! Holds the example programs; see the files beside this folder.
