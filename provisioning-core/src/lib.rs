@@ -1,1 +1,7 @@
-//! Placeholder while the skeleton grows.
+//! The life of a host from bare metal to member of a Proxmox VE cluster, without any I/O of its own.
+
+pub mod machine;
+pub mod model;
+#[cfg(feature = "orchestrator")]
+pub mod ports;
+pub mod render;

@@ -68,9 +68,7 @@ fn undivided(text: &str) -> Option<String> {
     };
     let digits: String = match divider {
         None => text.to_owned(),
-        Some(divider) if text.split(divider).all(|part| part.len() == group) => {
-            text.split(divider).collect()
-        }
+        Some(divider) if text.split(divider).all(|part| part.len() == group) => text.split(divider).collect(),
         Some(_) => return None,
     };
     (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
@@ -78,8 +76,7 @@ fn undivided(text: &str) -> Option<String> {
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        self.0.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02x}", if i == 0 { "" } else { ":" }))
     }
 }
 
@@ -125,8 +122,16 @@ mod tests {
     #[test]
     fn odd_spellings_are_refused() {
         for text in [
-            "", "52:54:00:12:34", "52:54:00:12:34:5g", "52:54-00:12:34:56", "52:54:00:12:34:56:78",
-            "5:254:00:12:34:56:", "+2:54:00:12:34:56", "52540012345", "52:54:00:12:34:56\n", "ää:54:00:12:34:5",
+            "",
+            "52:54:00:12:34",
+            "52:54:00:12:34:5g",
+            "52:54-00:12:34:56",
+            "52:54:00:12:34:56:78",
+            "5:254:00:12:34:56:",
+            "+2:54:00:12:34:56",
+            "52540012345",
+            "52:54:00:12:34:56\n",
+            "ää:54:00:12:34:5",
         ] {
             assert_eq!(text.parse::<MacAddr>(), Err(ParseMacError::Form), "{text:?}");
         }

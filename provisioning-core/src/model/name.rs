@@ -1,6 +1,5 @@
 //! Names as DNS and the installer allow them.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +13,8 @@ macro_rules! text_type {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
@@ -35,7 +34,7 @@ macro_rules! text_type {
         }
     };
 }
-pub(super) use text_type;
+pub(crate) use text_type;
 
 /// A host name as DNS allows it: 1-63 of `a-z 0-9 -`, not at the ends, not all digits; kept in lower case.
 ///

@@ -46,10 +46,8 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, ParseUrlError> {
         let text = text.trim_end_matches('/');
-        let rest = text
-            .strip_prefix("http://")
-            .or_else(|| text.strip_prefix("https://"))
-            .ok_or(ParseUrlError::Scheme)?;
+        let rest =
+            text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).ok_or(ParseUrlError::Scheme)?;
         if text.len() > 90 {
             return Err(ParseUrlError::TooLong);
         }
@@ -187,7 +185,9 @@ impl TryFrom<String> for CertFingerprint {
 
 /// The text is no SHA-256 fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a SHA-256 fingerprint: write 32 pairs of hexadecimal digits, as `pvecm status` or the node's certificate page shows them")]
+#[error(
+    "not a SHA-256 fingerprint: write 32 pairs of hexadecimal digits, as `pvecm status` or the node's certificate page shows them"
+)]
 pub struct ParseFingerprintError;
 
 /// An SSH public key line without comment: `TYPE BASE64`, one of the types our SSH client speaks.

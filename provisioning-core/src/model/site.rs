@@ -120,11 +120,7 @@ impl FromStr for Keyboard {
     type Err = ParseSiteError;
 
     fn from_str(text: &str) -> Result<Self, ParseSiteError> {
-        if KEYBOARDS.contains(&text) {
-            Ok(Self(text.into()))
-        } else {
-            Err(ParseSiteError::Keyboard)
-        }
+        if KEYBOARDS.contains(&text) { Ok(Self(text.into())) } else { Err(ParseSiteError::Keyboard) }
     }
 }
 
@@ -181,9 +177,7 @@ impl fmt::Display for ParseSiteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Country => f.write_str("not a country code: two lower-case letters of ISO 3166 such as at"),
-            Self::Timezone => {
-                f.write_str("not a time zone of zone.tab: write Area/City such as Europe/Vienna, or UTC")
-            }
+            Self::Timezone => f.write_str("not a time zone of zone.tab: write Area/City such as Europe/Vienna, or UTC"),
             Self::Keyboard => {
                 write!(f, "not a keyboard of the installer: {}", KEYBOARDS.join(" "))
             }

@@ -1,0 +1,169 @@
+//! The journal: the past, append-only, in one order for all hosts.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{BootAnswer, EventKind, Ignored, Phase, WorkKind};
+use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, Release, Timestamp};
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Its place: 1, 2, 3 … without gaps that a reader could take for a loss. Also the SSE event id.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The host it is about.
+    pub host: Option<HostId>,
+    /// The operation it belongs to.
+    pub operation: Option<OperationId>,
+    /// Who brought it about.
+    pub source: Source,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// A line before the store has given it its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The host it is about.
+    pub host: Option<HostId>,
+    /// The operation it belongs to.
+    pub operation: Option<OperationId>,
+    /// Who brought it about.
+    pub source: Source,
+    /// What happened.
+    pub what: Happening,
+}
+
+impl NewEntry {
+    /// The entry at its place.
+    pub fn at_place(self, seq: u64) -> JournalEntry {
+        let Self { at, host, operation, source, what } = self;
+        JournalEntry { seq, at, host, operation, source, what }
+    }
+}
+
+/// Who brought something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A person or program with operator's rights.
+    Operator,
+    /// Netbooting firmware.
+    Firmware,
+    /// The Proxmox installer.
+    Installer,
+    /// The installed host.
+    Host,
+    /// Our SSH session on the host.
+    Ssh,
+    /// The inventory service.
+    Inventory,
+    /// We ourselves: deadlines, the outbox.
+    Provisioning,
+}
+
+/// What happened. Variants are only ever added; no secret ever stands in one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Happening {
+    /// A host was registered.
+    HostRegistered {
+        /// Its name then.
+        name: Hostname,
+    },
+    /// An operator changed a host.
+    HostEdited {
+        /// Its name since.
+        name: Hostname,
+    },
+    /// A host was removed.
+    HostRemoved {
+        /// Its last name.
+        name: Hostname,
+    },
+    /// An event was applied and changed the state: folding these through `step` gives the host's row.
+    Moved {
+        /// What happened.
+        event: EventKind,
+        /// The phase before.
+        from: Phase,
+        /// The phase since.
+        to: Phase,
+    },
+    /// An event changed nothing.
+    EventIgnored {
+        /// What happened.
+        event: EventKind,
+        /// Why it changed nothing.
+        why: Ignored,
+        /// The phase, before and since.
+        phase: Phase,
+    },
+    /// An event that cannot happen in this phase; nothing changed.
+    EventRefused {
+        /// What was reported.
+        event: EventKind,
+        /// The phase.
+        phase: Phase,
+    },
+    /// A machine asked what to boot and was not given the installer.
+    Booted {
+        /// The NIC it asked with.
+        mac: MacAddr,
+        /// What it was told.
+        answer: BootAnswer,
+    },
+    /// An installer asked for an answer file and was refused.
+    AnswerDenied {
+        /// From where.
+        from: Option<IpAddr>,
+        /// Why, in words.
+        why: String,
+    },
+    /// A report of a machine could not be used.
+    ReportUnusable {
+        /// From where.
+        from: Option<IpAddr>,
+        /// Why, in words.
+        why: String,
+    },
+    /// Something an operator should know.
+    Warning {
+        /// What, in words.
+        text: String,
+    },
+    /// Work of the outbox failed and will be tried again.
+    WorkPostponed {
+        /// Which.
+        work: WorkKind,
+        /// How often it was tried.
+        attempts: u32,
+        /// What went wrong.
+        error: String,
+        /// When it is tried next.
+        due: Timestamp,
+    },
+    /// The one-time key of an operation was erased from the vault.
+    KeyErased,
+    /// An image was imported.
+    ImageImported {
+        /// Its id.
+        image: ImageId,
+        /// Its name.
+        name: String,
+        /// Its release.
+        release: Release,
+    },
+    /// An image was removed.
+    ImageRemoved {
+        /// Its id.
+        image: ImageId,
+        /// Its name.
+        name: String,
+    },
+}

@@ -1,0 +1,19 @@
+//! Ports: what the core asks of the world. Each method's promises stand in the trait's `# Contract`.
+
+mod boot_server;
+mod error;
+mod inventory;
+mod journal;
+mod remote_shell;
+mod store;
+mod surroundings;
+mod vault;
+
+pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
+pub use error::{BoxError, Retry};
+pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
+pub use journal::{Happening, JournalEntry, NewEntry, Source};
+pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};
+pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
+pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};
+pub use vault::{Vault, VaultError};
