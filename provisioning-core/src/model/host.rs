@@ -25,6 +25,8 @@ pub struct Host {
     pub address: Option<IpNet>,
     /// DMI uuid or serial, as the last installation reported it.
     pub hardware_id: Option<HardwareId>,
+    /// When it last became ready; a rebuild then asks for the host's name, since it wipes something of worth.
+    pub last_ready_at: Option<Timestamp>,
     /// When it was registered.
     pub registered_at: Timestamp,
 }

@@ -57,7 +57,7 @@ impl FromStr for BaseUrl {
         }
         let authority = rest.split('/').next().unwrap_or_default();
         check_authority(authority)?;
-        Ok(Self(text.into()))
+        Ok(Self(format!("{scheme}://{rest}").into()))
     }
 }
 

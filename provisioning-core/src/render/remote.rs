@@ -31,6 +31,11 @@ pub enum RemoteCommand {
         /// Whose join.
         operation: OperationId,
     },
+    /// Removes the run directory of a join that ended, so that another can be started.
+    ClearJoin {
+        /// Whose join.
+        operation: OperationId,
+    },
     /// Removes the run directory and every line with the key's blob, each file in place, the foothold last.
     Revoke {
         /// Whose run directory.
@@ -81,6 +86,9 @@ fi
 [ ! -f "$d/out" ] || cat "$d/out"
 [ ! -f "$d/err" ] || cat "$d/err" >&2"#;
 
+const CLEAR_JOIN: &str = r#"d=/run/provisioning-$1
+[ ! -f "$d/status" ] || rm -rf "$d""#;
+
 const REVOKE: &str = r#"set -eu
 umask 077
 rm -rf "/run/provisioning-$1"
@@ -103,6 +111,7 @@ impl RemoteCommand {
             Self::Members => "provisioning-members",
             Self::StartJoin { .. } => "provisioning-join",
             Self::FollowJoin { .. } => "provisioning-follow",
+            Self::ClearJoin { .. } => "provisioning-clear",
             Self::Revoke { .. } => "provisioning-revoke",
         }
     }
@@ -130,6 +139,7 @@ impl RemoteCommand {
                 fingerprint: fingerprint.parse().ok()?,
             },
             ("provisioning-follow", [operation]) => Self::FollowJoin { operation: operation.parse().ok()? },
+            ("provisioning-clear", [operation]) => Self::ClearJoin { operation: operation.parse().ok()? },
             ("provisioning-revoke", [operation, blob]) => {
                 Self::Revoke { operation: operation.parse().ok()?, key: format!("ssh-ed25519 {blob}").parse().ok()? }
             }
@@ -144,6 +154,7 @@ impl RemoteCommand {
             Self::Members => MEMBERS,
             Self::StartJoin { .. } => START_JOIN,
             Self::FollowJoin { .. } => FOLLOW_JOIN,
+            Self::ClearJoin { .. } => CLEAR_JOIN,
             Self::Revoke { .. } => REVOKE,
         }
     }
@@ -159,7 +170,7 @@ impl RemoteCommand {
                 JOIN_TIME_LIMIT_SECONDS.to_string(),
                 JOIN_RUN.to_owned(),
             ],
-            Self::FollowJoin { operation } => vec![operation.to_string()],
+            Self::FollowJoin { operation } | Self::ClearJoin { operation } => vec![operation.to_string()],
             Self::Revoke { operation, key } => vec![operation.to_string(), key.blob().to_owned()],
         }
     }
@@ -196,6 +207,7 @@ mod tests {
                 fingerprint: CertFingerprint::new([7; 32]),
             },
             RemoteCommand::FollowJoin { operation },
+            RemoteCommand::ClearJoin { operation },
             RemoteCommand::Revoke { operation, key },
         ];
         for command in commands {
