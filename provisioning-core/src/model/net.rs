@@ -45,9 +45,11 @@ impl FromStr for BaseUrl {
     type Err = ParseUrlError;
 
     fn from_str(text: &str) -> Result<Self, ParseUrlError> {
-        let text = text.trim_end_matches('/');
-        let rest =
-            text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).ok_or(ParseUrlError::Scheme)?;
+        let (scheme, rest) = text.split_once("://").ok_or(ParseUrlError::Scheme)?;
+        if scheme != "http" && scheme != "https" {
+            return Err(ParseUrlError::Scheme);
+        }
+        let rest = rest.trim_end_matches('/');
         if text.len() > 90 {
             return Err(ParseUrlError::TooLong);
         }

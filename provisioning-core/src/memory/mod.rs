@@ -1,0 +1,9 @@
+//! Adapters that keep everything in memory: for embedders who need no disk, and for tests. They obey the same
+//! contracts as any other.
+
+mod rows;
+mod store;
+mod vault;
+
+pub use store::MemoryStore;
+pub use vault::MemoryVault;

@@ -1,0 +1,122 @@
+//! The memory store's tables and the rules among them, without locks.
+
+use std::collections::BTreeMap;
+
+use crate::machine::HostState;
+use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, Operation, OperationId};
+use crate::ports::{
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, StoreError, Work, WorkId,
+};
+
+/// All tables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    pub(super) hosts: BTreeMap<HostId, HostRecord>,
+    pub(super) operations: BTreeMap<OperationId, Operation>,
+    pub(super) artefacts: BTreeMap<(OperationId, ArtefactKind), Artefact>,
+    pub(super) journal: Vec<JournalEntry>,
+    pub(super) work: BTreeMap<WorkId, Work>,
+    pub(super) images: BTreeMap<ImageId, Image>,
+}
+
+impl Rows {
+    pub(super) fn last_seq(&self) -> u64 {
+        self.journal.last().map_or(0, |entry| entry.seq)
+    }
+
+    pub(super) fn append(&mut self, entries: impl IntoIterator<Item = NewEntry>) {
+        for entry in entries {
+            let seq = self.last_seq() + 1;
+            self.journal.push(entry.at_place(seq));
+        }
+    }
+
+    /// Checks everything first, so that nothing is half-done.
+    pub(super) fn commit(&mut self, change: Change) -> Result<Committed, StoreError> {
+        let id = change.host.id;
+        self.check_revision(id, change.expected)?;
+        self.check_unique(&change)?;
+        let revision = Revision(change.expected.map_or(1, |revision| revision.0 + 1));
+        self.hosts.insert(id, HostRecord { host: change.host, state: change.state, revision });
+        if let Some(operation) = change.operation {
+            self.operations.insert(operation.id, operation);
+        }
+        for (operation, artefact) in change.artefacts {
+            self.artefacts.insert((operation, artefact.kind), artefact);
+        }
+        self.append(change.journal);
+        for id in &change.settle {
+            self.work.remove(id);
+        }
+        self.work.extend(change.owe.into_iter().map(|work| (work.id, work)));
+        Ok(Committed { revision, last_seq: self.last_seq() })
+    }
+
+    pub(super) fn check_revision(&self, host: HostId, expected: Option<Revision>) -> Result<(), StoreError> {
+        match (self.hosts.get(&host).map(|row| row.revision), expected) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(StoreError::NoSuchHost(host)),
+            (Some(found), expected) if expected == Some(found) => Ok(()),
+            (Some(found), expected) => Err(StoreError::Stale { host, expected, found }),
+        }
+    }
+
+    fn check_unique(&self, change: &Change) -> Result<(), StoreError> {
+        for other in self.hosts.values().filter(|row| row.host.id != change.host.id) {
+            if other.host.name == change.host.name {
+                return Err(StoreError::NameTaken { name: change.host.name.clone(), by: other.host.id });
+            }
+            if let Some(mac) = change.host.macs.iter().find(|mac| other.host.macs.contains(mac)) {
+                return Err(StoreError::MacTaken { mac: *mac, by: other.host.id });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_host(&mut self, id: HostId) {
+        self.hosts.remove(&id);
+        self.work.retain(|_, work| work.host != id);
+        let gone: Vec<OperationId> =
+            self.operations.values().filter(|operation| operation.host == id).map(|operation| operation.id).collect();
+        self.operations.retain(|_, operation| operation.host != id);
+        self.artefacts.retain(|(operation, _), _| !gone.contains(operation));
+    }
+
+    /// A host that is being installed from the image.
+    pub(super) fn image_user(&self, image: ImageId) -> Option<HostId> {
+        self.hosts.values().find_map(|row| match &row.state {
+            HostState::Provisioning { run, .. } => {
+                let operation = self.operations.get(&run.operation)?;
+                (operation.image == image).then_some(row.host.id)
+            }
+            HostState::Registered | HostState::Ready { .. } | HostState::Failed { .. } => None,
+        })
+    }
+
+    pub(super) fn hosts(&self, filter: &HostFilter) -> Vec<HostRecord> {
+        let mut found: Vec<&HostRecord> = self.hosts.values().filter(|row| matches(row, filter)).collect();
+        found.sort_by(|a, b| a.host.name.cmp(&b.host.name));
+        found.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
+    }
+
+    pub(super) fn journal(&self, query: &JournalQuery) -> Vec<JournalEntry> {
+        // Places are 1, 2, 3 …: the entry behind `after` stands at that index.
+        let start = usize::try_from(query.after).unwrap_or(usize::MAX).min(self.journal.len());
+        let wanted = |entry: &&JournalEntry| {
+            query.host.is_none_or(|host| entry.host == Some(host))
+                && query.operation.is_none_or(|operation| entry.operation == Some(operation))
+        };
+        self.journal[start..].iter().filter(wanted).take(query.limit).cloned().collect()
+    }
+}
+
+fn matches(row: &HostRecord, filter: &HostFilter) -> bool {
+    let has_text = |text: &String| {
+        row.host.name.as_str().contains(text.as_str())
+            || row.host.macs.iter().any(|mac| mac.to_string().contains(text.as_str()))
+    };
+    filter.phase.is_none_or(|phase| row.state.phase() == phase)
+        && filter.server_type.as_ref().is_none_or(|key| row.host.server_type == *key)
+        && filter.text.as_ref().is_none_or(has_text)
+        && filter.after.as_ref().is_none_or(|after| row.host.name > *after)
+}

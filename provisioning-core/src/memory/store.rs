@@ -1,0 +1,151 @@
+//! A store in memory.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use super::rows::Rows;
+use crate::model::{
+    Artefact, ArtefactKind, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
+};
+use crate::ports::{
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
+    WorkId,
+};
+
+/// Everything in memory, lost with the process. Clones share the data, which is what a "reopen" means here.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<Rows>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().expect("no caller panics while it holds the rows")
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
+        self.rows().commit(change)
+    }
+
+    async fn remove_host(&self, id: HostId, expected: Revision, entry: NewEntry) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.check_revision(id, Some(expected))?;
+        rows.remove_host(id);
+        rows.append([entry]);
+        Ok(())
+    }
+
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+        self.rows().append(entries);
+        Ok(())
+    }
+
+    async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
+        Ok(self.rows().hosts.get(&id).cloned())
+    }
+
+    async fn host_by_name(&self, name: &Hostname) -> Result<Option<HostRecord>, StoreError> {
+        Ok(self.rows().hosts.values().find(|row| row.host.name == *name).cloned())
+    }
+
+    async fn host_by_mac(&self, mac: MacAddr) -> Result<Option<HostRecord>, StoreError> {
+        Ok(self.rows().hosts.values().find(|row| row.host.macs.contains(&mac)).cloned())
+    }
+
+    async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
+        Ok(self.rows().hosts(filter))
+    }
+
+    async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {
+        let is_overdue = |row: &&HostRecord| row.state.deadline().is_some_and(|deadline| deadline <= at);
+        Ok(self.rows().hosts.values().filter(is_overdue).map(|row| row.host.id).collect())
+    }
+
+    async fn next_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.rows().hosts.values().filter_map(|row| row.state.deadline()).min())
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(self.rows().operations.get(&id).cloned())
+    }
+
+    async fn operations_of(&self, host: HostId) -> Result<Vec<Operation>, StoreError> {
+        // Ids sort by the time they were made.
+        Ok(self.rows().operations.values().rev().filter(|operation| operation.host == host).cloned().collect())
+    }
+
+    async fn artefacts(&self, operation: OperationId) -> Result<Vec<Artefact>, StoreError> {
+        let all = (operation, ArtefactKind::BootScript)..=(operation, ArtefactKind::JoinTranscript);
+        Ok(self.rows().artefacts.range(all).map(|(_, artefact)| artefact.clone()).collect())
+    }
+
+    async fn journal(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, StoreError> {
+        Ok(self.rows().journal(query))
+    }
+
+    async fn last_seq(&self) -> Result<u64, StoreError> {
+        Ok(self.rows().last_seq())
+    }
+
+    async fn work(&self) -> Result<Vec<Work>, StoreError> {
+        let mut work: Vec<Work> = self.rows().work.values().cloned().collect();
+        work.sort_by_key(|work| (work.due, work.id));
+        Ok(work)
+    }
+
+    async fn reschedule(&self, work: &Work, entry: Option<NewEntry>) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let Some(row) = rows.work.get_mut(&work.id) else { return Ok(false) };
+        *row = work.clone();
+        rows.append(entry);
+        Ok(true)
+    }
+
+    async fn settle(&self, id: WorkId, entry: Option<NewEntry>) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let was_owed = rows.work.remove(&id).is_some();
+        if was_owed {
+            rows.append(entry);
+        }
+        Ok(was_owed)
+    }
+
+    async fn insert_image(&self, image: &Image, entry: NewEntry) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if let Some(same) = rows.images.values().find(|other| other.sha256 == image.sha256) {
+            return Err(StoreError::ImageExists(same.id));
+        }
+        rows.images.insert(image.id, image.clone());
+        rows.append([entry]);
+        Ok(())
+    }
+
+    async fn images(&self) -> Result<Vec<Image>, StoreError> {
+        let mut images: Vec<Image> = self.rows().images.values().cloned().collect();
+        images.sort_by_key(|image| (std::cmp::Reverse(image.imported_at), std::cmp::Reverse(image.id)));
+        Ok(images)
+    }
+
+    async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        Ok(self.rows().images.get(&id).cloned())
+    }
+
+    async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if let Some(host) = rows.image_user(id) {
+            return Err(StoreError::ImageInUse { image: id, host });
+        }
+        rows.images.remove(&id).ok_or(StoreError::NoSuchImage(id))?;
+        rows.append([entry]);
+        Ok(())
+    }
+}
