@@ -1,2 +1,66 @@
-//! Placeholder.
-fn main() {}
+//! The project's own chores, so that a machine and a human run the same checks: `cargo xtask test`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal: its output is its purpose")]
+
+mod purity;
+mod run;
+mod setup;
+mod shell;
+mod steps;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test                        everything, as on the machine that checks each change
+  cargo xtask test --fix                  format, let clippy repair what it can, then check everything
+  cargo xtask test --fast                 the steps that find most faults in the least time
+  cargo xtask test --only clippy          one step; may be given several times
+  cargo xtask test --list                 the names of the steps and what each is for
+  cargo xtask setup                       install what the checks need and this machine lacks";
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Runs all checks in order and stops at the first that fails
+    #[command(after_help = EXAMPLES)]
+    Test(run::TestArgs),
+    /// Installs what the checks need and this machine lacks; does nothing when all is there
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let shell = shell::Shell::at_workspace_root();
+    let done = match Cli::parse().chore {
+        Chore::Test(args) => run::test(&shell, &args),
+        Chore::Setup => setup::run(&shell).map(|()| println!("everything the checks need is here")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

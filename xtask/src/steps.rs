@@ -1,0 +1,203 @@
+//! The checks as a table, in the order in which they run: cheap ones first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::run::TestArgs;
+use crate::shell::Shell;
+use crate::{purity, setup};
+
+/// What became of a step that did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Passed,
+    /// Not checked, and why.
+    LeftOut(String),
+}
+
+/// One check.
+pub(crate) struct Step {
+    /// How `--only` names it.
+    pub(crate) name: &'static str,
+    /// What `--list` says about it.
+    pub(crate) about: &'static str,
+    /// Whether `--fast` keeps it.
+    pub(crate) fast: bool,
+    pub(crate) check: fn(&Shell, &TestArgs) -> anyhow::Result<Done>,
+}
+
+/// All checks, in order.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "setup", about: "what the checks need is installed", fast: true, check: set_up },
+    Step { name: "format", about: "rustfmt has nothing to change", fast: true, check: format },
+    Step { name: "scripts", about: "shellcheck finds nothing in the shell scripts", fast: true, check: scripts },
+    Step { name: "clippy", about: "clippy, all targets and features, warnings denied", fast: true, check: clippy },
+    Step { name: "features", about: "each feature builds without the others", fast: false, check: features },
+    Step { name: "purity", about: "the core builds bare and depends on no I/O", fast: true, check: pure_core },
+    Step { name: "docs", about: "rustdoc, warnings denied", fast: false, check: docs },
+    Step { name: "tests", about: "all tests, by nextest", fast: true, check: tests },
+    Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
+    Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
+    Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
+];
+
+fn set_up(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    setup::run(shell)?;
+    Ok(Done::Passed)
+}
+
+fn format(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {
+    if args.fix {
+        shell.cargo(&["fmt", "--all"])?;
+    }
+    shell.cargo(&["fmt", "--all", "--check"])?;
+    Ok(Done::Passed)
+}
+
+fn clippy(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {
+    let what = ["--workspace", "--all-targets", "--all-features", "--locked"];
+    if args.fix {
+        shell.cargo(&[&["clippy", "--fix", "--allow-dirty", "--allow-staged"], &what[..]].concat())?;
+        shell.cargo(&["fmt", "--all"])?;
+    }
+    shell.cargo(&[&["clippy"], &what[..], &["--", "-D", "warnings"]].concat())?;
+    Ok(Done::Passed)
+}
+
+fn scripts(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    let mut found = vec![shell.root().join(".ci/run")];
+    collect_scripts(shell.root(), &mut found)?;
+    let names: Vec<&str> = found
+        .iter()
+        .map(|file| file.to_str().context("a script's path is not UTF-8"))
+        .collect::<anyhow::Result<_>>()?;
+    shell.run("shellcheck", &names, &[])?;
+    Ok(Done::Passed)
+}
+
+/// Adds the `*.sh` files below `folder`; what is built or hidden is left out.
+fn collect_scripts(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in entries(folder)? {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if entry.is_dir() {
+            if !(name.starts_with('.') || name == "target" || name == "node_modules") {
+                collect_scripts(&entry, found)?;
+            }
+        } else if entry.extension().is_some_and(|ext| ext == "sh") {
+            found.push(entry);
+        }
+    }
+    Ok(())
+}
+
+fn features(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    let adapters = "provisioning-adapters";
+    let manifest = shell.root().join(adapters).join("Cargo.toml");
+    let manifest = fs::read_to_string(&manifest).with_context(|| format!("{} is unreadable", manifest.display()))?;
+    let bare = ["--no-default-features", "--locked"];
+    for feature in feature_names(&manifest) {
+        shell.cargo(&[&["check", "-p", adapters, "--features", feature], &bare[..]].concat())?;
+    }
+    // The server can be built without its demo, and then without the simulator.
+    shell.cargo(&[&["check", "-p", "provisioning-server"], &bare[..]].concat())?;
+    Ok(Done::Passed)
+}
+
+/// The keys of a manifest's `[features]` table, without `default`.
+fn feature_names(manifest: &str) -> Vec<&str> {
+    let table = manifest.lines().skip_while(|line| line.trim() != "[features]").skip(1);
+    let keys = table
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()))
+        .filter_map(|line| line.split_once('=').map(|(key, _)| key.trim()));
+    keys.filter(|key| *key != "default").collect()
+}
+
+fn pure_core(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    purity::check(shell)?;
+    Ok(Done::Passed)
+}
+
+fn docs(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    let args = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
+    shell.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
+    Ok(Done::Passed)
+}
+
+fn tests(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    shell.cargo(&["nextest", "run", "--workspace", "--all-features", "--locked", "--profile", "ci"])?;
+    Ok(Done::Passed)
+}
+
+fn doctests(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    shell.cargo(&["test", "--doc", "--workspace", "--all-features", "--locked"])?;
+    Ok(Done::Passed)
+}
+
+fn examples(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    let programs = entries(&shell.root().join("examples"))?;
+    let programs = programs.iter().filter(|file| file.extension().is_some_and(|ext| ext == "rs"));
+    for name in programs.filter_map(|file| file.file_stem()?.to_str()) {
+        shell.cargo(&["run", "--locked", "--quiet", "-p", "examples", "--example", name])?;
+    }
+    Ok(Done::Passed)
+}
+
+fn deny(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {
+    if !shell.has_cargo_subcommand("deny") {
+        if !args.deny {
+            let why = "cargo-deny is not installed; `cargo xtask test --deny` installs it first (some 8 minutes)";
+            return Ok(Done::LeftOut(why.to_owned()));
+        }
+        shell.cargo(&["install", "cargo-deny", "--locked"])?;
+    }
+    // Offline, cargo-deny still reads the manifests of crates that only other systems build.
+    shell.cargo(&["fetch", "--locked"])?;
+    shell.cargo(&["deny", "--offline", "--locked", "check", "bans", "licenses", "sources"])?;
+    Ok(Done::Passed)
+}
+
+/// A folder's entries, sorted, so that each run does the same in the same order.
+fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let read = fs::read_dir(folder).with_context(|| format!("{} is unreadable", folder.display()))?;
+    let mut entries: Vec<PathBuf> = read.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    entries.sort();
+    if entries.is_empty() {
+        bail!("{} is empty", folder.display());
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_names_are_unique() {
+        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn features_are_read_from_their_table_only() {
+        let manifest = "[package]\nname = \"x\"\n[features]\ndefault = []\n# why\nsqlite = [\"dep:a\"]\nssh = [\n    \"dep:b\",\n]\n\n[dependencies]\nserde = \"1\"\n";
+        assert_eq!(feature_names(manifest), ["sqlite", "ssh"]);
+    }
+
+    #[test]
+    fn the_adapters_have_features_to_build_alone() {
+        let manifest = include_str!("../../provisioning-adapters/Cargo.toml");
+        assert!(feature_names(manifest).contains(&"sqlite"));
+    }
+
+    #[test]
+    fn the_rules_of_each_tool_are_in_the_root() {
+        for file in ["clippy.toml", "deny.toml", "rustfmt.toml", ".config/nextest.toml", ".ci/run"] {
+            assert!(Shell::at_workspace_root().root().join(file).is_file(), "{file} is missing");
+        }
+    }
+}
