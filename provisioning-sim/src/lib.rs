@@ -1,1 +1,3 @@
 //! Placeholder while the skeleton grows.
+
+pub mod real;

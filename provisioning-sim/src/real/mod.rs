@@ -1,0 +1,3 @@
+//! What the simulated hosts do over real sockets, with real bytes.
+
+pub mod iso;
