@@ -36,13 +36,12 @@ fn header(name: &str, mode: u32, size: u32) -> Vec<u8> {
     let name_size = u32::try_from(name.len() + 1).expect("names in this file are short");
     // ino, mode, uid, gid, nlink, mtime, filesize, device (4 fields), namesize, check.
     let fields = [1, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0];
-    let mut header = String::from("070701");
+    let mut header = b"070701".to_vec();
     for field in fields {
-        header.push_str(&format!("{field:08x}"));
+        header.extend_from_slice(format!("{field:08x}").as_bytes());
     }
-    header.push_str(name);
-    header.push('\0');
-    let mut header = header.into_bytes();
+    header.extend_from_slice(name.as_bytes());
+    header.push(0);
     header.resize(header.len().next_multiple_of(4), 0);
     header
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use provisioning_core::model::{ParseReleaseError, Release};
 
 use super::cpio::MEMBER_BYTES_MAX;
-use super::iso9660::{Entry, Extent, IsoError, Kind, ReadAt, Volume};
+use super::iso9660::{DIRECTORY_BYTES_MAX, Entry, Extent, IsoError, Kind, ReadAt, Volume};
 
 /// The file whose presence says that the installer can run unattended.
 const CAPABLE: &str = "auto-installer-capable";
@@ -103,7 +103,7 @@ pub fn inspect<S: ReadAt + ?Sized>(source: &S) -> Result<Inspection, InspectErro
         size_bytes: volume.size(),
         kernel: file(&volume, KERNEL)?,
         initrd: file(&volume, INITRD)?,
-        root_bytes: volume.read(volume.root(), u64::MAX)?,
+        root_bytes: volume.read(volume.root(), DIRECTORY_BYTES_MAX)?,
         root_entries: volume.entries(volume.root())?,
         system_use_skip,
     })

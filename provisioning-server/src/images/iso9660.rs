@@ -15,7 +15,7 @@ pub(super) const DESCRIPTOR_OFFSET: u64 = 16 * SECTOR;
 /// As many bytes from the start as it takes to tell an ISO 9660 image from other files.
 pub const HEAD_BYTES: u64 = DESCRIPTOR_OFFSET + SECTOR;
 /// A directory of a thousand packages takes about 200 KiB.
-const DIRECTORY_BYTES_MAX: u64 = 4 << 20;
+pub(super) const DIRECTORY_BYTES_MAX: u64 = 4 << 20;
 /// Continuation areas read for one directory, each counted with at least one sector.
 const CONTINUATION_BYTES_MAX: u64 = 8 << 20;
 
@@ -388,7 +388,7 @@ mod tests {
     fn other_files_are_called_what_they_are() {
         let message = |bytes: &[u8]| Volume::open(bytes).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message(b"short"), "not an ISO 9660 image: it is too short");
-        assert!(message(&[0; 100_000]).starts_with("not an ISO 9660 image: it has no primary volume descriptor"));
+        assert!(message(&vec![0; 100_000]).starts_with("not an ISO 9660 image: it has no primary volume descriptor"));
         let image = small();
         let claimed = image.len();
         assert_eq!(

@@ -226,3 +226,84 @@ pub enum PatchError {
     #[error("the image can not take a mode file")]
     Image(#[from] IsoError),
 }
+
+#[cfg(test)]
+mod tests {
+    use provisioning_sim::real::iso::{IsoFs, IsoOptions, build};
+
+    use super::super::inspect::inspect;
+    use super::*;
+
+    fn stock() -> Vec<u8> {
+        build(&IsoOptions { filler_bytes: 5_000, ..IsoOptions::default() })
+    }
+
+    fn patched(stock: &[u8], mode_file: &[u8]) -> Vec<u8> {
+        let patch = add_mode_file(&inspect(stock).unwrap(), mode_file).unwrap();
+        let len = patch.len();
+        let index = |at: u64| usize::try_from(at).unwrap();
+        let bytes: Vec<u8> = patch
+            .pieces()
+            .into_iter()
+            .flat_map(|piece| match piece {
+                Piece::Stock(range) => stock[index(range.start)..index(range.end)].to_vec(),
+                Piece::New(bytes) => bytes,
+            })
+            .collect();
+        assert_eq!(bytes.len() as u64, len);
+        bytes
+    }
+
+    #[test]
+    fn the_patched_image_is_the_stock_image_plus_the_mode_file() {
+        let stock = stock();
+        for mode_file in [&b""[..], b"mode = \"http\"\n", &[7; 5000]] {
+            let patched = patched(&stock, mode_file);
+            let mut files = IsoFs::open(&patched).unwrap().list().unwrap();
+            files.retain(|file| {
+                assert!(file.path != MODE_FILE_NAME || file.content == mode_file);
+                file.path != MODE_FILE_NAME
+            });
+            assert!(files == IsoFs::open(&stock).unwrap().list().unwrap());
+        }
+    }
+
+    #[test]
+    fn few_bytes_of_the_stock_image_change() {
+        let stock = stock();
+        let patched = patched(&stock, b"x");
+        let changed: Vec<_> = (0..stock.len()).filter(|&i| stock[i] != patched[i]).collect();
+        let (first, last) = (changed[0], changed[changed.len() - 1]);
+        assert!(first >= 16 * 2048 + 80 && last < 16 * 2048 + 174, "{first}..={last}");
+        assert_eq!(patched.len(), stock.len() + 2048 + inspect(&stock[..]).unwrap().root_bytes.len());
+    }
+
+    #[test]
+    fn the_new_root_is_in_order_and_leads_to_itself() {
+        let patched = patched(&stock(), b"x");
+        let root = inspect(&patched[..]).unwrap();
+        let identifiers: Vec<_> = root.root_entries.iter().map(|e| unversioned(&e.identifier)).collect();
+        assert!(identifiers.is_sorted());
+        let start = patched.len() - root.root_bytes.len();
+        let here = both_endian(u32::try_from(start / 2048).unwrap());
+        for record in &iso9660::records(&root.root_bytes, 0).unwrap()[..2] {
+            assert_eq!(record[2..10], here);
+        }
+    }
+
+    #[test]
+    fn a_mode_file_that_is_there_already_is_replaced() {
+        let options = IsoOptions { filler_bytes: 5_000, mode_file: Some(b"old".to_vec()), ..IsoOptions::default() };
+        let patched = patched(&build(&options), b"new");
+        let fs = IsoFs::open(&patched).unwrap();
+        assert_eq!(fs.read(MODE_FILE_NAME).unwrap(), Some(&b"new"[..]));
+        assert_eq!(fs.list().unwrap().iter().filter(|file| file.path == MODE_FILE_NAME).count(), 1);
+    }
+
+    #[test]
+    fn a_mode_file_too_large_to_be_one_is_refused() {
+        let image = inspect(&stock()[..]).unwrap();
+        let err = add_mode_file(&image, &vec![0; MODE_FILE_BYTES_MAX + 1]).map(|_| ()).unwrap_err();
+        assert_eq!(err.to_string(), "the mode file has 65537 bytes: it may have 65536");
+    }
+}

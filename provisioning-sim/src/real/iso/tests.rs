@@ -63,7 +63,7 @@ fn an_image_that_is_cut_off_can_not_be_mounted() {
     let image = build(&small());
     let present = image.len() - 1;
     assert_eq!(IsoFs::open(&image[..present]).unwrap_err(), IsoReadError::CutOff { claimed: image.len(), present });
-    assert_eq!(IsoFs::open(&[0; 100_000]).unwrap_err(), IsoReadError::NoVolume);
+    assert_eq!(IsoFs::open(&vec![0; 100_000]).unwrap_err(), IsoReadError::NoVolume);
 }
 
 #[test]
