@@ -5,5 +5,7 @@ pub mod machine;
 pub mod memory;
 pub mod model;
 #[cfg(feature = "orchestrator")]
+pub mod orchestrator;
+#[cfg(feature = "orchestrator")]
 pub mod ports;
 pub mod render;

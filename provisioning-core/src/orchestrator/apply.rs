@@ -1,0 +1,132 @@
+//! The one way a host's state changes: load, step, commit; on a stale revision, again.
+
+use super::Orchestrator;
+use crate::machine::{Effect, Event, HostState, Illegal, Outcome, WorkKind, step};
+use crate::model::{Artefact, Host, HostId, Operation, Timestamp};
+use crate::ports::{Change, Happening, HostRecord, NewEntry, Source, StoreError, Work, WorkId};
+
+/// What goes into the store together with an event.
+#[derive(Default)]
+pub(super) struct Along {
+    /// An operation that begins with the event.
+    pub(super) operation: Option<Operation>,
+    /// Texts to keep.
+    pub(super) artefacts: Vec<Artefact>,
+}
+
+/// What applying an event did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// The state changed; this is the row since.
+    Moved(Box<HostRecord>),
+    /// It did not, and that is in order.
+    Ignored,
+    /// The event cannot happen in this state.
+    Refused(Illegal),
+}
+
+impl Orchestrator {
+    /// Applies an event to a host and writes down what it did.
+    pub(super) async fn apply(
+        &self,
+        host: HostId,
+        event: &Event,
+        source: Source,
+        along: &Along,
+    ) -> Result<Applied, StoreError> {
+        loop {
+            let record = self.ports.store.host(host).await?.ok_or(StoreError::NoSuchHost(host))?;
+            let at = self.ports.clock.now();
+            let entry = |what| NewEntry { at, host: Some(host), operation: Some(event.operation), source, what };
+            let phase = record.state.phase();
+            match step(&record.state, event, at, &self.policy) {
+                Ok(Outcome::Advanced(transition)) => {
+                    let to = transition.next.phase();
+                    let moved = entry(Happening::Moved { event: event.kind.clone(), from: phase, to });
+                    let change = change_of(&record, event, transition.next, &transition.effects, at, along, moved);
+                    let (host_now, state) = (change.host.clone(), change.state.clone());
+                    match self.ports.store.commit(change).await {
+                        Ok(committed) => {
+                            self.after_commit(&transition.effects, committed.last_seq);
+                            let revision = committed.revision;
+                            return Ok(Applied::Moved(Box::new(HostRecord { host: host_now, state, revision })));
+                        }
+                        Err(StoreError::Stale { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(Outcome::Ignored(why)) => {
+                    let what = Happening::EventIgnored { event: event.kind.clone(), why, phase };
+                    self.note(event.kind.as_str(), entry(what)).await?;
+                    return Ok(Applied::Ignored);
+                }
+                Err(illegal) => {
+                    let what = Happening::EventRefused { event: event.kind.clone(), phase };
+                    self.note(event.kind.as_str(), entry(what)).await?;
+                    return Ok(Applied::Refused(illegal));
+                }
+            }
+        }
+    }
+
+    /// Writes a journal entry that changes nothing, at most once a minute per host and kind.
+    pub(super) async fn note(&self, kind: &'static str, entry: NewEntry) -> Result<(), StoreError> {
+        if self.damper.lets_through(entry.host, kind, entry.at) {
+            self.ports.store.append(vec![entry]).await?;
+            self.heed_store().await?;
+        }
+        Ok(())
+    }
+
+    fn after_commit(&self, effects: &[Effect], last_seq: u64) {
+        if effects.contains(&Effect::SyncBoot) {
+            self.ring_for_boot();
+        }
+        self.heard_of(last_seq);
+    }
+}
+
+fn change_of(
+    record: &HostRecord,
+    event: &Event,
+    next: HostState,
+    effects: &[Effect],
+    at: Timestamp,
+    along: &Along,
+    moved: NewEntry,
+) -> Change {
+    let host = host_knowing(&record.host, &next);
+    let mut change = Change::to(host, next, Some(record.revision));
+    change.operation.clone_from(&along.operation);
+    change.artefacts = along.artefacts.iter().map(|artefact| (event.operation, artefact.clone())).collect();
+    change.journal = vec![moved];
+    // What is owed is a matter of the phase: the work of the one before is void.
+    change.settle = WorkKind::ALL.map(|kind| WorkId { operation: event.operation, kind }).to_vec();
+    change.owe = effects.iter().filter_map(|effect| owed(record.host.id, effect, at)).collect();
+    change
+}
+
+fn owed(host: HostId, effect: &Effect, at: Timestamp) -> Option<Work> {
+    match *effect {
+        Effect::SyncBoot => None,
+        Effect::Work { operation, kind, due } => {
+            let id = WorkId { operation, kind };
+            Some(Work { id, host, due: due.max(at), attempts: 0, last_error: None })
+        }
+    }
+}
+
+/// What the host's record learns from its state.
+fn host_knowing(host: &Host, next: &HostState) -> Host {
+    let mut host = host.clone();
+    match next {
+        HostState::Provisioning { run, .. } => {
+            if run.contact.hardware_id.is_some() {
+                host.hardware_id.clone_from(&run.contact.hardware_id);
+            }
+        }
+        HostState::Ready { since, .. } => host.last_ready_at = Some(*since),
+        HostState::Registered | HostState::Failed { .. } => {}
+    }
+    host
+}

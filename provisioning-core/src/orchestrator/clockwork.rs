@@ -1,0 +1,321 @@
+//! The loop that makes things happen by themselves: boot plan, deadlines, outbox.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use super::Orchestrator;
+use super::apply::Along;
+use crate::machine::{EventKind, FailureReason, HostState, JoinStep, Leg, Phase, WorkKind, boot_answer};
+use crate::model::{HostId, Timestamp};
+use crate::ports::{
+    BootEntry, BootPlan, Entropy, EntropyExt, Happening, HostFilter, HostRecord, NewEntry, Source, StoreError, Work,
+    WorkId,
+};
+use crate::render::JOIN_TIME_LIMIT_SECONDS;
+
+/// The longest sleep: whatever bell was missed, it is made good after so long.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// How long after trouble with the store or the boot server it is tried again.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+
+/// A job's task, its work, and whether the work's end could be written down.
+type Finished = (tokio::task::Id, (WorkId, Result<(), StoreError>));
+
+/// The work that is being done now.
+#[derive(Default)]
+struct Jobs {
+    set: JoinSet<(WorkId, Result<(), StoreError>)>,
+    running: BTreeMap<WorkId, AbortHandle>,
+}
+
+impl Orchestrator {
+    /// Runs until `shutdown`: applies the boot plan, ends what is overdue, does the work that is due. A restart is
+    /// no special path, it is the first turn of the loop. Returns when all jobs have stopped; unfinished work stays
+    /// owed.
+    ///
+    /// # Panics
+    /// When a job panicked: that is a bug, and going on would hide it.
+    pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut jobs = Jobs::default();
+        if let Err(error) = self.sweep_vault().await {
+            tracing::warn!(%error, "could not look for keys without an operation");
+        }
+        loop {
+            let wake = match self.turn(&mut jobs).await {
+                Ok(wake) => wake,
+                Err(error) => {
+                    tracing::warn!(%error, "the store did not answer, trying again");
+                    Some(self.ports.clock.now() + AFTER_TROUBLE)
+                }
+            };
+            let pause = wake.map_or(SLEEP_MAX, |wake| wake.since(self.ports.clock.now()).min(SLEEP_MAX));
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(finished) = jobs.set.join_next_with_id() => jobs.finish(finished).await,
+                () = self.bell.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        jobs.set.shutdown().await;
+    }
+
+    /// One turn; tells when the next thing is due.
+    async fn turn(self: &Arc<Self>, jobs: &mut Jobs) -> Result<Option<Timestamp>, StoreError> {
+        let boot = self.sync_boot().await?;
+        self.expire_overdue().await?;
+        let work = self.spawn_due(jobs).await?;
+        let deadline = self.ports.store.next_deadline().await?;
+        Ok([boot, work, deadline].into_iter().flatten().min())
+    }
+
+    /// Keys that were put into the vault by a start that died before its row was written.
+    async fn sweep_vault(&self) -> Result<(), StoreError> {
+        let Ok(held) = self.ports.vault.held().await else { return Ok(()) };
+        for operation in held {
+            let is_known = self.ports.store.operation(operation).await?.is_some();
+            if !is_known && !self.is_starting(operation) {
+                self.ports.vault.erase(operation).await.ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the boot plan if it may have changed. Level-triggered: the plan is made from what is stored.
+    async fn sync_boot(&self) -> Result<Option<Timestamp>, StoreError> {
+        if !self.boot_is_stale.swap(false, Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let hosts = match self.ports.store.hosts(&HostFilter::default()).await {
+            Ok(hosts) => hosts,
+            Err(error) => {
+                self.boot_is_stale.store(true, Ordering::SeqCst);
+                return Err(error);
+            }
+        };
+        let Err(error) = self.ports.boot_server.apply(&boot_plan(&hosts)).await else { return Ok(None) };
+        self.boot_is_stale.store(true, Ordering::SeqCst);
+        tracing::warn!(%error, "the boot plan is not in force");
+        let at = self.ports.clock.now();
+        let what = Happening::Warning { text: format!("the boot plan is not in force: {}", error.problem) };
+        let entry = NewEntry { at, host: None, operation: None, source: Source::Provisioning, what };
+        self.note("boot plan", entry).await?;
+        Ok(Some(at + AFTER_TROUBLE))
+    }
+
+    async fn expire_overdue(&self) -> Result<(), StoreError> {
+        let overdue = self.ports.store.overdue(self.ports.clock.now()).await?;
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let work = self.ports.store.work().await?;
+        for host in overdue {
+            let Some(record) = self.ports.store.host(host).await? else { continue };
+            let Some(operation) = record.state.running() else { continue };
+            let last_error =
+                work.iter().find(|work| work.id.operation == operation).and_then(|work| work.last_error.clone());
+            let event = EventKind::Expired { last_error }.of(operation);
+            self.apply(host, &event, Source::Provisioning, &Along::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts what is due, stops what is no longer owed; tells when the next work is due.
+    async fn spawn_due(self: &Arc<Self>, jobs: &mut Jobs) -> Result<Option<Timestamp>, StoreError> {
+        let mut owed = self.ports.store.work().await?;
+        jobs.stop_all_but(&owed);
+        let joins: Vec<Work> = owed.extract_if(.., |work| work.id.kind == WorkKind::Join).collect();
+        owed.extend(self.join_lane(joins).await?);
+        let now = self.ports.clock.now();
+        let mut next = None::<Timestamp>;
+        for work in owed {
+            if jobs.running.contains_key(&work.id) {
+                continue;
+            }
+            if work.due <= now {
+                jobs.start(self, work);
+            } else {
+                next = Some(next.map_or(work.due, |next| next.min(work.due)));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Joins go strictly one at a time: the join that holds the slot, or else the one that has waited longest,
+    /// which is given the slot. Its time runs from then.
+    async fn join_lane(&self, joins: Vec<Work>) -> Result<Vec<Work>, StoreError> {
+        if joins.is_empty() {
+            return Ok(joins);
+        }
+        let phase = |phase| HostFilter { phase: Some(phase), ..HostFilter::default() };
+        let joining = self.ports.store.hosts(&phase(Phase::Joining)).await?;
+        if self.site.cluster.is_none() {
+            for queued in joining.iter().filter(|record| place_in_lane(record) == Some(Place::Queued)) {
+                self.grant_slot(queued).await?;
+            }
+            return Ok(joins);
+        }
+        let holder = joining.iter().find(|record| place_in_lane(record) == Some(Place::Holding));
+        if let Some(holder) = holder {
+            return Ok(only(joins, holder.host.id));
+        }
+        let failed = self.ports.store.hosts(&phase(Phase::Failed)).await?;
+        let now = self.ports.clock.now();
+        if let Some(free_at) = failed.iter().filter_map(lane_free_at).filter(|at| *at > now).max() {
+            // A join may still run on a host that we gave up: look again when it must have ended.
+            return Ok(joins.into_iter().map(|work| Work { due: free_at, ..work }).collect());
+        }
+        let queued = joining.iter().filter(|record| place_in_lane(record) == Some(Place::Queued));
+        let Some(first) = queued.min_by_key(|record| (record.state.since(), record.host.id)) else {
+            return Ok(vec![]);
+        };
+        self.grant_slot(first).await?;
+        Ok(only(joins, first.host.id))
+    }
+
+    async fn grant_slot(&self, record: &HostRecord) -> Result<(), StoreError> {
+        let Some(operation) = record.state.running() else { return Ok(()) };
+        let event = EventKind::JoinSlotGranted.of(operation);
+        self.apply(record.host.id, &event, Source::Provisioning, &Along::default()).await?;
+        Ok(())
+    }
+
+    /// The hosts that wait for the join slot, the next one first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn join_queue(&self) -> Result<Vec<HostId>, StoreError> {
+        let filter = HostFilter { phase: Some(Phase::Joining), ..HostFilter::default() };
+        let mut queued = self.ports.store.hosts(&filter).await?;
+        queued.retain(|record| place_in_lane(record) == Some(Place::Queued));
+        queued.sort_by_key(|record| (record.state.since(), record.host.id));
+        Ok(queued.into_iter().map(|record| record.host.id).collect())
+    }
+}
+
+impl Jobs {
+    fn start(&mut self, orchestrator: &Arc<Orchestrator>, work: Work) {
+        let (id, orchestrator) = (work.id, Arc::clone(orchestrator));
+        let handle = self.set.spawn(async move { (id, orchestrator.perform(&work).await) });
+        self.running.insert(id, handle);
+    }
+
+    /// Work that is no longer owed belongs to an operation that ended: nobody waits for it.
+    fn stop_all_but(&mut self, owed: &[Work]) {
+        self.running.retain(|id, handle| {
+            let is_owed = owed.iter().any(|work| work.id == *id);
+            if !is_owed && !handle.is_finished() {
+                handle.abort();
+            }
+            is_owed
+        });
+    }
+
+    async fn finish(&mut self, finished: Result<Finished, JoinError>) {
+        match finished {
+            Ok((task, (id, outcome))) => {
+                // The same work may have been owed again, and started, since this task ended.
+                if self.running.get(&id).is_some_and(|handle| handle.id() == task) {
+                    self.running.remove(&id);
+                }
+                if let Err(error) = outcome {
+                    tracing::warn!(operation = %id.operation, work = id.kind.as_str(), %error, "could not write down how work ended");
+                    tokio::time::sleep(AFTER_TROUBLE).await;
+                }
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// A host's place in the join lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queued,
+    Holding,
+}
+
+fn place_in_lane(record: &HostRecord) -> Option<Place> {
+    match &record.state {
+        HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), run } => {
+            Some(if run.deadline.is_some() { Place::Holding } else { Place::Queued })
+        }
+        HostState::Provisioning { .. } | HostState::Registered | HostState::Ready { .. } | HostState::Failed { .. } => {
+            None
+        }
+    }
+}
+
+/// Until when a join may still run on a host whose operation failed without seeing its end.
+fn lane_free_at(record: &HostRecord) -> Option<Timestamp> {
+    match &record.state {
+        HostState::Failed { during: Leg::Joining(JoinStep::Join), why, since, .. } => match why {
+            FailureReason::JoinFailed { .. } | FailureReason::NameTaken { .. } | FailureReason::HalfJoined { .. } => {
+                None
+            }
+            FailureReason::DeadlinePassed { .. }
+            | FailureReason::Cancelled
+            | FailureReason::NoHostKey
+            | FailureReason::HostKeyMismatch
+            | FailureReason::KeyLost
+            | FailureReason::KeyStillOpens
+            | FailureReason::InventoryRefused { .. }
+            | FailureReason::Unexpected { .. } => Some(*since + Duration::from_secs(JOIN_TIME_LIMIT_SECONDS + 10)),
+        },
+        HostState::Failed { .. } | HostState::Registered | HostState::Ready { .. } | HostState::Provisioning { .. } => {
+            None
+        }
+    }
+}
+
+fn only(joins: Vec<Work>, host: HostId) -> Vec<Work> {
+    joins.into_iter().filter(|work| work.host == host).collect()
+}
+
+fn boot_plan(hosts: &[HostRecord]) -> BootPlan {
+    let mut entries: Vec<BootEntry> = hosts
+        .iter()
+        .flat_map(|record| {
+            let answer = boot_answer(&record.state);
+            record.host.macs.iter().map(move |mac| BootEntry { mac: *mac, host: record.host.name.clone(), answer })
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.mac);
+    BootPlan { entries }
+}
+
+/// 1, 2, 4 … 64 s, a quarter more or less, so that hosts that failed together do not come back together.
+pub(super) fn back_off(attempts: u32, entropy: &dyn Entropy) -> Duration {
+    let seconds = 1_u64 << attempts.saturating_sub(1).min(6);
+    let [jitter] = entropy.bytes::<1>();
+    Duration::from_millis(seconds * (750 + 500 * u64::from(jitter) / 255))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn patience_grows_to_about_a_minute() {
+        assert_eq!(back_off(1, &Fixed(0)), Duration::from_millis(750));
+        assert_eq!(back_off(1, &Fixed(255)), Duration::from_millis(1250));
+        assert_eq!(back_off(3, &Fixed(0)), Duration::from_secs(3));
+        assert_eq!(back_off(u32::MAX, &Fixed(255)), Duration::from_secs(80));
+    }
+}

@@ -1,0 +1,137 @@
+//! The orchestrator: thin async around the machine. Every change of a host's state passes [`Orchestrator::apply`].
+//!
+//! Read on in `operators` (what people ask), `machines` (what hosts ask), `clockwork` (deadlines and the outbox),
+//! `work` and `join` (what is done on a host).
+
+mod apply;
+mod clockwork;
+mod damper;
+mod error;
+mod feed;
+mod join;
+mod machines;
+mod operators;
+mod preflight;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::sync::{Notify, watch};
+
+use crate::machine::Policy;
+use crate::model::{OperationId, ServerType, ServerTypeKey, Site};
+use crate::ports::{BootServer, Clock, Entropy, Inventory, Power, RemoteShell, Store, Vault};
+
+pub use error::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
+pub use feed::Feed;
+pub use machines::{AnswerRequest, BootReply, Report, ServedAnswer};
+pub use operators::{AddressEdit, HostEdit, NewHost, Rebuild, Started};
+pub use preflight::Preflight;
+
+/// Everything the orchestrator asks of the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Hosts, operations, journal, outbox, images.
+    pub store: Arc<dyn Store>,
+    /// One-time keys.
+    pub vault: Arc<dyn Vault>,
+    /// What answers netbooting firmware.
+    pub boot_server: Arc<dyn BootServer>,
+    /// Root's shell on hosts.
+    pub shell: Arc<dyn RemoteShell>,
+    /// The operator's inventory.
+    pub inventory: Arc<dyn Inventory>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Power cycles.
+    pub power: Arc<dyn Power>,
+}
+
+/// The hardware classes that hosts may name.
+pub type ServerTypes = BTreeMap<ServerTypeKey, ServerType>;
+
+/// Brings hosts to ready. Share it in an [`Arc`]; exactly one may [`run`](Self::run) on a store at a time.
+pub struct Orchestrator {
+    ports: Ports,
+    site: Arc<Site>,
+    policy: Policy,
+    server_types: RwLock<Arc<ServerTypes>>,
+    /// Wakes the clockwork: something may be due.
+    bell: Notify,
+    /// The boot plan may have changed.
+    boot_is_stale: AtomicBool,
+    /// Place of the last journal entry that we know of: the bell of all feeds.
+    last_seq: watch::Sender<u64>,
+    /// Operations whose key is in the vault while their row is not yet in the store.
+    starting: Mutex<BTreeSet<OperationId>>,
+    damper: damper::Damper,
+}
+
+impl Orchestrator {
+    /// An orchestrator over `ports`. Nothing happens by itself before [`run`](Self::run) is polled.
+    pub fn new(ports: Ports, site: Arc<Site>, policy: Policy, server_types: ServerTypes) -> Self {
+        Self {
+            ports,
+            site,
+            policy,
+            server_types: RwLock::new(Arc::new(server_types)),
+            bell: Notify::new(),
+            boot_is_stale: AtomicBool::new(true),
+            last_seq: watch::Sender::new(0),
+            starting: Mutex::default(),
+            damper: damper::Damper::default(),
+        }
+    }
+
+    /// Puts other hardware classes in force. Running operations keep what they were started with.
+    pub fn replace_server_types(&self, server_types: ServerTypes) {
+        *self.server_types.write().expect("no caller panics while it holds the server types") = Arc::new(server_types);
+    }
+
+    /// The hardware classes in force.
+    pub fn server_types(&self) -> Arc<ServerTypes> {
+        Arc::clone(&self.server_types.read().expect("no caller panics while it holds the server types"))
+    }
+
+    /// The store, for reading. Writing past the orchestrator would go unheard.
+    pub fn store(&self) -> &dyn Store {
+        &*self.ports.store
+    }
+
+    /// What all hosts share.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The time limits in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Tells the clockwork and all feeds that something was written behind the orchestrator's back, such as an
+    /// image's journal entry.
+    pub async fn heed_store(&self) -> Result<(), crate::ports::StoreError> {
+        let last = self.ports.store.last_seq().await?;
+        self.heard_of(last);
+        Ok(())
+    }
+
+    /// Something was committed: readers of the journal have news, and something may be due.
+    fn heard_of(&self, last_seq: u64) {
+        self.last_seq.send_if_modified(|known| {
+            let is_news = last_seq > *known;
+            *known = last_seq.max(*known);
+            is_news
+        });
+        self.bell.notify_one();
+    }
+
+    fn ring_for_boot(&self) {
+        self.boot_is_stale.store(true, Ordering::SeqCst);
+        self.bell.notify_one();
+    }
+}

@@ -1,0 +1,352 @@
+//! What operators ask for: register, edit, remove, start, cancel, resume.
+
+use ipnet::IpNet;
+
+use super::Orchestrator;
+use super::apply::{Along, Applied};
+use super::error::OperatorError;
+use crate::machine::{EventKind, HostState};
+use crate::model::{
+    BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
+    ServerTypeKey,
+};
+use crate::ports::{Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError};
+
+/// A host to register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHost {
+    /// Its name.
+    pub name: Hostname,
+    /// Its NICs, at least one; the first is the one it is expected to boot from.
+    pub macs: Vec<MacAddr>,
+    /// Its hardware class.
+    pub server_type: ServerTypeKey,
+    /// A fixed address with its prefix, if it shall not keep what DHCP gives it.
+    pub address: Option<IpNet>,
+}
+
+/// A change of a host; absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostEdit {
+    /// Another name.
+    pub name: Option<Hostname>,
+    /// Other NICs.
+    pub macs: Option<Vec<MacAddr>>,
+    /// Another hardware class.
+    pub server_type: Option<ServerTypeKey>,
+    /// Another way to its address.
+    pub address: AddressEdit,
+}
+
+/// A change of how a host comes to its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressEdit {
+    /// As before.
+    #[default]
+    Keep,
+    /// It keeps what DHCP gives its installer.
+    FromDhcp,
+    /// This one, with its prefix.
+    Fixed(IpNet),
+}
+
+/// A rebuild to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuild {
+    /// The image to install; the one imported last when absent.
+    pub image: Option<ImageId>,
+    /// The host's name, needed when the host was ready before.
+    pub confirm: Option<String>,
+}
+
+/// A rebuild that was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The operation.
+    pub operation: OperationId,
+    /// The host since.
+    pub record: HostRecord,
+    /// Whether the machine restarts by itself or a person has to do it.
+    pub power: PowerAnswer,
+}
+
+impl Orchestrator {
+    /// Registers a host.
+    ///
+    /// # Errors
+    /// `NameTaken`, `MacTaken`, `NoMac`, `MacTwice`, `NoSuchServerType`, `Store`.
+    pub async fn register(&self, new: NewHost) -> Result<HostRecord, OperatorError> {
+        self.server_type(&new.server_type)?;
+        check_macs(&new.macs)?;
+        let at = self.ports.clock.now();
+        let NewHost { name, macs, server_type, address } = new;
+        let host = Host {
+            id: HostId::new(at, self.ports.entropy.bytes()),
+            name,
+            macs,
+            server_type,
+            address,
+            hardware_id: None,
+            last_ready_at: None,
+            registered_at: at,
+        };
+        let happening = Happening::HostRegistered { name: host.name.clone() };
+        self.put(host, HostState::Registered, None, happening).await
+    }
+
+    /// Changes a host on which no operation runs.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); `Busy`; `Changed` when `expected` is given and the host was changed since.
+    pub async fn edit(
+        &self,
+        id: HostId,
+        edit: HostEdit,
+        expected: Option<Revision>,
+    ) -> Result<HostRecord, OperatorError> {
+        let record = self.idle_host(id, expected).await?;
+        if let Some(key) = &edit.server_type {
+            self.server_type(key)?;
+        }
+        if let Some(macs) = &edit.macs {
+            check_macs(macs)?;
+        }
+        let old = record.host;
+        let host = Host {
+            name: edit.name.unwrap_or(old.name),
+            macs: edit.macs.unwrap_or(old.macs),
+            server_type: edit.server_type.unwrap_or(old.server_type),
+            address: match edit.address {
+                AddressEdit::Keep => old.address,
+                AddressEdit::FromDhcp => None,
+                AddressEdit::Fixed(address) => Some(address),
+            },
+            ..old
+        };
+        let happening = Happening::HostEdited { name: host.name.clone() };
+        self.put(host, record.state, Some(record.revision), happening).await
+    }
+
+    /// Removes a host on which no operation runs. Its journal stays; a key that waited for a resume is erased.
+    ///
+    /// # Errors
+    /// `NoSuchHost`, `Busy`, `Changed`, `Store`, `Vault`.
+    pub async fn remove(&self, id: HostId, expected: Option<Revision>) -> Result<(), OperatorError> {
+        let record = self.idle_host(id, expected).await?;
+        if let Some(operation) = record.state.operation() {
+            self.ports.vault.erase(operation).await?;
+        }
+        let happening = Happening::HostRemoved { name: record.host.name };
+        let entry = self.operators_entry(id, None, happening);
+        self.ports.store.remove_host(id, record.revision, entry).await.map_err(conflict)?;
+        self.ring_for_boot();
+        self.heed_store().await?;
+        Ok(())
+    }
+
+    /// Starts an operation: makes its token and its one-time key, and arms the host.
+    ///
+    /// # Errors
+    /// `Busy`, `NotConfirmed`, `NotInstallable`, `NoImage`, `NoSuchImage`, `NoSuchHost`, `NoSuchServerType`,
+    /// `Store`, `Vault`.
+    pub async fn start(&self, id: HostId, rebuild: Rebuild) -> Result<Started, OperatorError> {
+        let record = self.idle_host(id, None).await?;
+        check_confirmed(&record.host, rebuild.confirm)?;
+        let preflight = self.preflight(id, rebuild.image).await?;
+        if !preflight.faults.is_empty() {
+            return Err(OperatorError::NotInstallable { faults: preflight.faults });
+        }
+        let operation = OperationId::new(self.ports.clock.now(), self.ports.entropy.bytes());
+        self.starting(|ids| ids.insert(operation));
+        let outcome = self.start_with(&record, operation, preflight.server_type, preflight.image.id).await;
+        self.starting(|ids| ids.remove(&operation));
+        if outcome.is_err() {
+            // No row knows this key: it must not stay. If this fails too, the sweep at the next start finds it.
+            self.ports.vault.erase(operation).await.ok();
+        }
+        let record = outcome?;
+        let power = self.ports.power.netboot(&record.host).await;
+        Ok(Started { operation, record, power })
+    }
+
+    async fn start_with(
+        &self,
+        record: &HostRecord,
+        id: OperationId,
+        server_type: ServerType,
+        image: ImageId,
+    ) -> Result<HostRecord, OperatorError> {
+        let key = self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes()));
+        self.ports.vault.store(id, &key.private).await?;
+        let operation = Operation {
+            id,
+            host: record.host.id,
+            image,
+            server_type,
+            token: BootToken::new(id, self.ports.entropy.bytes()),
+            public_key: key.public,
+            started_at: self.ports.clock.now(),
+        };
+        let along = Along { operation: Some(operation), ..Along::default() };
+        match self.apply(record.host.id, &EventKind::Started.of(id), Source::Operator, &along).await? {
+            Applied::Moved(record) => Ok(*record),
+            Applied::Ignored | Applied::Refused(_) => Err(self.busy(record.host.id).await?),
+        }
+    }
+
+    /// Ends the running operation.
+    ///
+    /// # Errors
+    /// `NotRunning`, `NoSuchHost`, `Store`.
+    pub async fn cancel(&self, id: HostId) -> Result<HostRecord, OperatorError> {
+        let record = self.known_host(id).await?;
+        let phase = record.state.phase();
+        let operation = record.state.running().ok_or(OperatorError::NotRunning { phase })?;
+        match self.apply(id, &EventKind::Cancelled.of(operation), Source::Operator, &Along::default()).await? {
+            Applied::Moved(record) => Ok(*record),
+            Applied::Ignored | Applied::Refused(_) => Err(OperatorError::NotRunning { phase }),
+        }
+    }
+
+    /// Takes a failed join up again where it failed, without reinstalling.
+    ///
+    /// # Errors
+    /// `NotResumable` says why; `NoSuchHost`, `Store`, `Vault`.
+    pub async fn resume(&self, id: HostId) -> Result<HostRecord, OperatorError> {
+        let not = |why| OperatorError::NotResumable { why };
+        let record = self.known_host(id).await?;
+        let HostState::Failed { by, resumable_until, .. } = record.state else {
+            return Err(not("the host has not failed"));
+        };
+        let until = resumable_until.ok_or(not("it failed before the join began, or was cancelled; rebuild it"))?;
+        if self.ports.clock.now() >= until || self.ports.vault.open(by).await?.is_none() {
+            return Err(not("its one-time key was erased, since the time to resume is over; rebuild it"));
+        }
+        match self.apply(id, &EventKind::Resumed.of(by), Source::Operator, &Along::default()).await? {
+            Applied::Moved(record) => Ok(*record),
+            Applied::Ignored | Applied::Refused(_) => Err(not("the host has changed meanwhile")),
+        }
+    }
+
+    /// Keeps an image that was imported.
+    ///
+    /// # Errors
+    /// `Store(ImageExists)` when the same ISO was imported before.
+    pub async fn add_image(&self, image: &Image) -> Result<(), OperatorError> {
+        let happening = Happening::ImageImported { image: image.id, name: image.name.clone(), release: image.release };
+        self.ports.store.insert_image(image, self.site_entry(happening)).await?;
+        self.heed_store().await?;
+        Ok(())
+    }
+
+    /// Forgets an image that no running operation installs.
+    ///
+    /// # Errors
+    /// `NoSuchImage`, `Store(ImageInUse)`.
+    pub async fn remove_image(&self, id: ImageId) -> Result<Image, OperatorError> {
+        let image = self.ports.store.image(id).await?.ok_or(OperatorError::NoSuchImage(id))?;
+        let happening = Happening::ImageRemoved { image: id, name: image.name.clone() };
+        self.ports.store.remove_image(id, self.site_entry(happening)).await?;
+        self.heed_store().await?;
+        Ok(image)
+    }
+
+    /// A new image's id.
+    pub fn new_image_id(&self) -> ImageId {
+        ImageId::new(self.ports.clock.now(), self.ports.entropy.bytes())
+    }
+
+    /// The time, as the orchestrator sees it.
+    pub fn now(&self) -> crate::model::Timestamp {
+        self.ports.clock.now()
+    }
+
+    pub(super) fn server_type(&self, key: &ServerTypeKey) -> Result<ServerType, OperatorError> {
+        let types = self.server_types();
+        types
+            .get(key)
+            .cloned()
+            .ok_or_else(|| OperatorError::NoSuchServerType { key: key.clone(), known: types.keys().cloned().collect() })
+    }
+
+    pub(super) async fn known_host(&self, id: HostId) -> Result<HostRecord, OperatorError> {
+        self.ports.store.host(id).await?.ok_or(OperatorError::NoSuchHost(id))
+    }
+
+    async fn idle_host(&self, id: HostId, expected: Option<Revision>) -> Result<HostRecord, OperatorError> {
+        let record = self.known_host(id).await?;
+        match (record.state.running(), expected) {
+            (Some(operation), _) => Err(OperatorError::Busy { operation, phase: record.state.phase() }),
+            (None, Some(expected)) if expected != record.revision => {
+                Err(OperatorError::Changed { expected, found: record.revision })
+            }
+            (None, _) => Ok(record),
+        }
+    }
+
+    /// What to say when another operation was faster.
+    async fn busy(&self, id: HostId) -> Result<OperatorError, OperatorError> {
+        let record = self.known_host(id).await?;
+        let phase = record.state.phase();
+        Ok(match record.state.running() {
+            Some(operation) => OperatorError::Busy { operation, phase },
+            None => OperatorError::NotRunning { phase },
+        })
+    }
+
+    async fn put(
+        &self,
+        host: Host,
+        state: HostState,
+        expected: Option<Revision>,
+        happening: Happening,
+    ) -> Result<HostRecord, OperatorError> {
+        let mut change = Change::to(host.clone(), state.clone(), expected);
+        change.journal = vec![self.operators_entry(host.id, None, happening)];
+        let committed = self.ports.store.commit(change).await.map_err(conflict)?;
+        self.heard_of(committed.last_seq);
+        self.ring_for_boot();
+        Ok(HostRecord { host, state, revision: committed.revision })
+    }
+
+    fn operators_entry(&self, host: HostId, operation: Option<OperationId>, what: Happening) -> NewEntry {
+        NewEntry { at: self.ports.clock.now(), host: Some(host), operation, source: Source::Operator, what }
+    }
+
+    fn site_entry(&self, what: Happening) -> NewEntry {
+        NewEntry { at: self.ports.clock.now(), host: None, operation: None, source: Source::Operator, what }
+    }
+
+    fn starting<T>(&self, with: impl FnOnce(&mut std::collections::BTreeSet<OperationId>) -> T) -> T {
+        with(&mut self.starting.lock().expect("no caller panics while it holds the starting operations"))
+    }
+
+    /// Whether an operation is about to be written: its key is nobody's yet, but not for long.
+    pub(super) fn is_starting(&self, operation: OperationId) -> bool {
+        self.starting(|ids| ids.contains(&operation))
+    }
+}
+
+fn check_macs(macs: &[MacAddr]) -> Result<(), OperatorError> {
+    let mut sorted = macs.to_vec();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(OperatorError::MacTwice(pair[0])),
+        None if macs.is_empty() => Err(OperatorError::NoMac),
+        None => Ok(()),
+    }
+}
+
+fn check_confirmed(host: &Host, given: Option<String>) -> Result<(), OperatorError> {
+    if host.last_ready_at.is_some() && given.as_deref() != Some(host.name.as_str()) {
+        return Err(OperatorError::NotConfirmed { name: host.name.clone(), given });
+    }
+    Ok(())
+}
+
+fn conflict(error: StoreError) -> OperatorError {
+    match error {
+        StoreError::Stale { expected: Some(expected), found, .. } => OperatorError::Changed { expected, found },
+        other => other.into(),
+    }
+}
