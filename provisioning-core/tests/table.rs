@@ -1,0 +1,207 @@
+//! The machine's table, whole: every state against every event, generated from `step` and kept as a snapshot.
+//! A change of any cell shows up in review.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use provisioning_core::machine::{
+    BootAnswer, Contact, Effect, Event, EventKind, FailureReason, HostState, JoinStep, Leg, Outcome, Policy, Run,
+    WorkKind, answer_decision, boot_answer, on_entry, step,
+};
+use provisioning_core::model::{OperationId, Timestamp};
+
+/// Seconds after the leg was entered.
+fn after(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_000_000_000 + seconds * 1_000)
+}
+
+fn operation(n: u8) -> OperationId {
+    OperationId::from_bytes([n; 16])
+}
+
+const THIS: u8 = 1;
+const OTHER: u8 = 2;
+
+fn provisioning(leg: Leg, deadline: Option<Timestamp>) -> HostState {
+    let run = Run { operation: operation(THIS), since: after(0), deadline, contact: Contact::default() };
+    HostState::Provisioning { leg, run }
+}
+
+fn failed(during: Leg, resumable_until: Option<Timestamp>) -> HostState {
+    HostState::Failed {
+        by: operation(THIS),
+        during,
+        why: FailureReason::KeyStillOpens,
+        since: after(0),
+        resumable_until,
+        contact: Contact::default(),
+    }
+}
+
+fn states() -> Vec<(&'static str, HostState)> {
+    use JoinStep::{Join, Register, RevokeKey};
+    let hour = Some(after(3_600));
+    vec![
+        ("registered", HostState::Registered),
+        ("pxe_ready", provisioning(Leg::PxeReady, None)),
+        ("pxe_booted", provisioning(Leg::PxeBooted, hour)),
+        ("installing", provisioning(Leg::Installing, hour)),
+        ("installed", provisioning(Leg::Installed, hour)),
+        ("first_boot", provisioning(Leg::FirstBoot, hour)),
+        ("joining: queued", provisioning(Leg::Joining(Join), None)),
+        ("joining: join", provisioning(Leg::Joining(Join), hour)),
+        ("joining: revoke_key", provisioning(Leg::Joining(RevokeKey), hour)),
+        ("joining: register", provisioning(Leg::Joining(Register), hour)),
+        ("ready", HostState::Ready { by: operation(THIS), since: after(0) }),
+        ("failed", failed(Leg::Installing, None)),
+        ("failed: resumable", failed(Leg::Joining(RevokeKey), hour)),
+    ]
+}
+
+fn events() -> Vec<(&'static str, Event, Timestamp)> {
+    use JoinStep::{Join, Register, RevokeKey};
+    let at = after(120);
+    let this = |kind: EventKind| kind.of(operation(THIS));
+    let failed = |step| EventKind::StepFailed { step, why: FailureReason::KeyStillOpens };
+    let expired = || EventKind::Expired { last_error: None };
+    vec![
+        ("start, the same again", this(EventKind::Started), at),
+        ("start, another", EventKind::Started.of(operation(OTHER)), at),
+        ("boot script fetched", this(EventKind::BootScriptFetched), at),
+        ("answer fetched", this(EventKind::AnswerFetched), at),
+        ("install reported", this(EventKind::InstallReported(Contact::default())), at),
+        ("first boot reported", this(EventKind::FirstBootReported(Contact::default())), at),
+        ("shell opened", this(EventKind::ShellOpened), at),
+        ("join slot granted", this(EventKind::JoinSlotGranted), at),
+        ("join done", this(EventKind::StepDone { step: Join }), at),
+        ("revoke_key done", this(EventKind::StepDone { step: RevokeKey }), at),
+        ("register done", this(EventKind::StepDone { step: Register }), at),
+        ("join failed", this(failed(Join)), at),
+        ("revoke_key failed", this(failed(RevokeKey)), at),
+        ("register failed", this(failed(Register)), at),
+        ("expired, too early", this(expired()), at),
+        ("expired", this(expired()), after(3_600)),
+        ("cancelled", this(EventKind::Cancelled), at),
+        ("resumed", this(EventKind::Resumed), at),
+        ("resumed, too late", this(EventKind::Resumed), after(3_600)),
+        ("another's boot script fetched", EventKind::BootScriptFetched.of(operation(OTHER)), at),
+        ("another's install reported", EventKind::InstallReported(Contact::default()).of(operation(OTHER)), at),
+        ("another's expired", expired().of(operation(OTHER)), after(3_600)),
+    ]
+}
+
+/// A state in the table's words.
+fn shown(state: &HostState) -> String {
+    match state {
+        HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), run } if run.deadline.is_none() => {
+            "joining: queued".into()
+        }
+        HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), .. } => "joining: join".into(),
+        HostState::Provisioning { leg: Leg::Joining(JoinStep::RevokeKey), .. } => "joining: revoke_key".into(),
+        HostState::Provisioning { leg: Leg::Joining(JoinStep::Register), .. } => "joining: register".into(),
+        HostState::Failed { resumable_until: Some(_), .. } => "failed: resumable".into(),
+        other => other.phase().to_string(),
+    }
+}
+
+fn shown_effects(effects: &[Effect]) -> String {
+    let one = |effect: &Effect| match effect {
+        Effect::SyncBoot => "sync_boot".to_owned(),
+        Effect::Work { kind, due, .. } if *due > after(120) && *kind == WorkKind::EraseKey && *due != after(3_600) => {
+            "erase_key later".to_owned()
+        }
+        Effect::Work { kind, .. } => kind.as_str().to_owned(),
+    };
+    effects.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn cell(state: &HostState, event: &Event, at: Timestamp) -> String {
+    match step(state, event, at, &Policy::default()) {
+        Ok(Outcome::Ignored(why)) => format!("=  {why:?}"),
+        Err(_) => "x".into(),
+        Ok(Outcome::Advanced(transition)) if shown(&transition.next) == shown(state) => {
+            let deadline =
+                transition.next.deadline().map_or("none".into(), |d| format!("{} s on", d.since(at).as_secs()));
+            format!("-> same, deadline {deadline}")
+        }
+        Ok(Outcome::Advanced(transition)) => {
+            format!("-> {}  [{}]", shown(&transition.next), shown_effects(&transition.effects))
+        }
+    }
+}
+
+#[test]
+fn the_table_is_as_it_was_agreed() {
+    let mut table = String::new();
+    for (name, state) in states() {
+        writeln!(
+            table,
+            "{name}  (boots: {:?}, deadline: {:?})",
+            boot_answer(&state),
+            state.deadline().map(|d| d.since(after(0)))
+        )
+        .unwrap();
+        for (what, event, at) in events() {
+            writeln!(table, "    {what:<30} {}", cell(&state, &event, at)).unwrap();
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn an_installer_gets_its_answer_while_armed_and_once_more_within_a_minute() {
+    let policy = Policy::default();
+    let table: Vec<String> = states()
+        .iter()
+        .map(|(name, state)| {
+            let decide = |seconds| answer_decision(state, after(seconds), &policy);
+            format!("{name}: {:?}, after a minute {:?}", decide(59), decide(60))
+        })
+        .collect();
+    insta::assert_snapshot!(table.join("\n"), @"");
+}
+
+fn any_event() -> impl Strategy<Value = (Event, u16)> {
+    let kinds = events().into_iter().map(|(_, event, _)| event).collect::<Vec<_>>();
+    (proptest::sample::select(kinds), 0..4_000_u16)
+}
+
+proptest! {
+    /// The rules of the design, over random lives.
+    #[test]
+    fn no_sequence_of_events_breaks_a_rule(life in proptest::collection::vec(any_event(), 1..60)) {
+        let policy = Policy { installing: Duration::from_secs(1_800), ..Policy::default() };
+        let (mut state, mut at) = (HostState::Registered, after(0));
+        let mut answered = std::collections::BTreeSet::new();
+        for (event, pause) in life {
+            at = at + Duration::from_secs(u64::from(pause));
+            let before = state.clone();
+            match step(&before, &event, at, &policy) {
+                Ok(Outcome::Advanced(transition)) => {
+                    prop_assert_ne!(&transition.next, &before, "an advance changes something");
+                    state = transition.next;
+                }
+                Ok(Outcome::Ignored(_)) | Err(_) => {}
+            }
+            if let HostState::Provisioning { leg, run } = &state {
+                if *leg > Leg::PxeBooted {
+                    answered.insert(run.operation);
+                }
+                // No reinstall loop: once the answer was handed out, never the installer again.
+                if answered.contains(&run.operation) {
+                    prop_assert_ne!(boot_answer(&state), BootAnswer::Installer);
+                }
+                // Every leg but the two that wait for somebody has a deadline.
+                let waits = matches!(leg, Leg::PxeReady | Leg::Joining(JoinStep::Join));
+                prop_assert!(waits || run.deadline.is_some(), "{leg:?} waits for ever");
+            }
+            // A restart asks again what must be done, and gets work for the present operation only.
+            for effect in on_entry(&state, at) {
+                if let Effect::Work { operation, .. } = effect {
+                    prop_assert_eq!(Some(operation), state.operation());
+                }
+            }
+        }
+    }
+}
