@@ -72,9 +72,14 @@ impl Secrets {
     }
 }
 
-/// Writes a secret: the answer file is one of the few places where it must stand.
-pub(super) fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose())
+/// A secret that is written out: the answer file is one of the few places where it must stand.
+#[derive(Debug)]
+pub(super) struct Exposed(pub(super) Secret<String>);
+
+impl Serialize for Exposed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
 }
 
 /// The sections. Their names are kebab-case in every dialect.
@@ -85,13 +90,13 @@ struct Document<'a> {
     network: Network,
     disk_setup: DiskSection<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    post_installation_webhook: Option<Webhook<'a>>,
+    post_installation_webhook: Option<Webhook>,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_boot: Option<FirstBoot>,
 }
 
 impl<'a> Document<'a> {
-    fn new(input: &AnswerInput<'a>, dialect: Dialect, secrets: &'a Secrets) -> Result<Self, AnswerError> {
+    fn new(input: &AnswerInput<'a>, dialect: Dialect, secrets: &Secrets) -> Result<Self, AnswerError> {
         Ok(Self {
             global: Global::new(input, dialect, secrets)?,
             network: Network::new(input.host, input.site)?,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::dialect::{Dialect, Entry};
-use super::document::{AnswerInput, Secrets, exposed};
+use super::document::{AnswerInput, Exposed, Secrets};
 use super::error::AnswerError;
 use crate::model::{CountryCode, Fqdn, Keyboard, MailAddress, Secret, SshPublicKey, Timezone};
 
@@ -20,7 +20,7 @@ pub(super) struct Global<'a> {
     fqdn: Fqdn,
     mailto: &'a MailAddress,
     #[serde(flatten)]
-    root_password: Entry<Password<'a>>,
+    root_password: Entry<Exposed>,
     #[serde(flatten)]
     root_ssh_keys: Entry<Vec<&'a SshPublicKey>>,
     /// True. Were it false, an installer that fails, *or whose webhook is lost*, would stay in a debug shell on
@@ -32,12 +32,8 @@ pub(super) struct Global<'a> {
     reboot_on_error: Entry<bool>,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Password<'a>(#[serde(serialize_with = "exposed")] &'a Secret<String>);
-
 impl<'a> Global<'a> {
-    pub(super) fn new(input: &AnswerInput<'a>, dialect: Dialect, secrets: &'a Secrets) -> Result<Self, AnswerError> {
+    pub(super) fn new(input: &AnswerInput<'a>, dialect: Dialect, secrets: &Secrets) -> Result<Self, AnswerError> {
         let site = input.site;
         let fqdn = Fqdn::new(&input.host.name, &site.domain)
             .map_err(|_| AnswerError::FqdnTooLong { name: input.host.name.clone(), domain: site.domain.clone() })?;
@@ -49,7 +45,7 @@ impl<'a> Global<'a> {
             timezone: &site.timezone,
             fqdn,
             mailto: &site.mailto,
-            root_password: dialect.entry(password_key, Password(&secrets.root_password)),
+            root_password: dialect.entry(password_key, Exposed(secrets.root_password.clone())),
             root_ssh_keys: dialect.entry("root-ssh-keys", keys),
             reboot_on_error: dialect.entry("reboot-on-error", true),
         })

@@ -1,30 +1,29 @@
 //! The sections `post-installation-webhook` and `first-boot`: how we hear of the installation's end.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::dialect::{Dialect, Entry};
-use super::document::{AnswerInput, Secrets, exposed};
+use super::document::{AnswerInput, Exposed, Secrets};
 use crate::model::{CertFingerprint, Secret};
 
 /// Where the installer reports, once (`reference/post-hook.md`).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Webhook<'a> {
-    #[serde(serialize_with = "exposed")]
-    url: Secret<String>,
+pub(super) struct Webhook {
+    url: Exposed,
     /// Snake-case in 8.3, other than the first boot's.
     #[serde(flatten)]
     cert_fingerprint: Option<Entry<CertFingerprint>>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_if_any")]
-    auth_token: Option<&'a Secret<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<Exposed>,
 }
 
-impl<'a> Webhook<'a> {
-    pub(super) fn new(input: &AnswerInput<'_>, dialect: Dialect, secrets: &'a Secrets) -> Self {
+impl Webhook {
+    pub(super) fn new(input: &AnswerInput<'_>, dialect: Dialect, secrets: &Secrets) -> Self {
         Self {
             url: url(input, "installed", secrets),
             cert_fingerprint: input.site.tls_fingerprint.map(|fp| dialect.entry("cert-fingerprint", fp)),
-            auth_token: dialect.has_auth_token().then_some(&secrets.token),
+            auth_token: dialect.has_auth_token().then(|| Exposed(secrets.token.clone())),
         }
     }
 }
@@ -37,8 +36,7 @@ impl<'a> Webhook<'a> {
 pub(super) struct FirstBoot {
     source: Source,
     ordering: Ordering,
-    #[serde(serialize_with = "exposed")]
-    url: Secret<String>,
+    url: Exposed,
     #[serde(skip_serializing_if = "Option::is_none")]
     cert_fingerprint: Option<CertFingerprint>,
 }
@@ -68,15 +66,7 @@ impl FirstBoot {
 }
 
 /// Neither request can carry a header of ours, so the token stands in the URL.
-fn url(input: &AnswerInput<'_>, what: &str, secrets: &Secrets) -> Secret<String> {
+fn url(input: &AnswerInput<'_>, what: &str, secrets: &Secrets) -> Exposed {
     let path = Secret::new(format!("/api/hosts/{}/{what}?token={}", input.host.id, secrets.token.expose()));
-    Secret::new(input.site.public_url.join(path.expose()))
-}
-
-#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-fn exposed_if_any<S: Serializer>(secret: &Option<&Secret<String>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => exposed(secret, serializer),
-        None => serializer.serialize_none(),
-    }
+    Exposed(Secret::new(input.site.public_url.join(path.expose())))
 }
