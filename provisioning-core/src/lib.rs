@@ -1,4 +1,20 @@
-//! The life of a host from bare metal to member of a Proxmox VE cluster, without any I/O of its own.
+//! The life of a host from bare metal to member of a Proxmox VE cluster, without a socket, a file, a clock or a die
+//! of its own.
+//!
+//! ```text
+//! orchestrator ──▶ ports ──▶ machine, render ──▶ model        never the other way
+//! ```
+//!
+//! Read in this order: [`machine::step`], the table of a host's life; [`ports`](crate::ports), what the core asks of
+//! the world; [`orchestrator`](crate::orchestrator), the thin async around both. [`render`] writes what machines
+//! read, [`model`] holds the parsed types.
+//!
+//! Embedders bring adapters for the ports, or take those of `provisioning-adapters`, and drive one
+//! `Orchestrator`: `register`, `start`, then answer machines with `boot_script`, `answer_file`, `first_boot_script`
+//! and `report` while `run` is polled. See `examples/embed.rs`.
+//!
+//! Features: `orchestrator` (default) brings ports, memory adapters and orchestrator, and with them tokio; `mocks`
+//! exports mockall mocks of the ports.
 
 pub mod machine;
 #[cfg(feature = "orchestrator")]

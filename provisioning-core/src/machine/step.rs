@@ -188,7 +188,9 @@ fn started(operation: OperationId, at: Timestamp, before: Option<OperationId>) -
 fn enter(next: Leg, run: &Run, contact: Contact, at: Timestamp, policy: &Policy) -> Outcome {
     // The steps of a join are one leg with one deadline.
     let (since, deadline) = match next {
-        Leg::Joining(JoinStep::RevokeKey | JoinStep::Register) => (run.since, run.deadline),
+        Leg::Joining(JoinStep::RevokeKey | JoinStep::Register) => {
+            (run.since, run.deadline.or(Some(at + policy.joining)))
+        }
         _ => (at, policy.time_allowed(next).map(|time| at + time)),
     };
     advance(HostState::Provisioning { leg: next, run: Run { operation: run.operation, since, deadline, contact } }, at)

@@ -1,4 +1,4 @@
-//! The orchestrator: thin async around the machine. Every change of a host's state passes [`Orchestrator::apply`].
+//! The orchestrator: thin async around the machine. Every change of a host's state passes `Orchestrator::apply`.
 //!
 //! Read on in `operators` (what people ask), `machines` (what hosts ask), `clockwork` (deadlines and the outbox),
 //! `work` and `join` (what is done on a host).

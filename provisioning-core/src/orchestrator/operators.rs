@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::Orchestrator;
 use super::apply::{Along, Applied};
 use super::error::OperatorError;
-use crate::machine::{EventKind, HostState};
+use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
     BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
     ServerTypeKey,
@@ -215,11 +215,13 @@ impl Orchestrator {
     pub async fn resume(&self, id: HostId) -> Result<HostRecord, OperatorError> {
         let not = |why| OperatorError::NotResumable { why };
         let record = self.known_host(id).await?;
-        let HostState::Failed { by, resumable_until, .. } = record.state else {
+        let HostState::Failed { by, during, resumable_until, .. } = record.state else {
             return Err(not("the host has not failed"));
         };
         let until = resumable_until.ok_or(not("it failed before the join began, or was cancelled; rebuild it"))?;
-        if self.ports.clock.now() >= until || self.ports.vault.open(by).await?.is_none() {
+        // Later steps do without the key: it may have been erased, with proof, when they failed.
+        let needs_key = during == Leg::Joining(JoinStep::Join);
+        if self.ports.clock.now() >= until || (needs_key && self.ports.vault.open(by).await?.is_none()) {
             return Err(not("its one-time key was erased, since the time to resume is over; rebuild it"));
         }
         match self.apply(id, &EventKind::Resumed.of(by), Source::Operator, &Along::default()).await? {
