@@ -5,8 +5,8 @@
 //! orchestrator ──▶ ports ──▶ machine, render ──▶ model        never the other way
 //! ```
 //!
-//! Read in this order: [`machine::step`], the table of a host's life; [`ports`](crate::ports), what the core asks of
-//! the world; [`orchestrator`](crate::orchestrator), the thin async around both. [`render`] writes what machines
+//! Read in this order: [`machine::step`], the table of a host's life; `ports`, what the core asks of
+//! the world; `orchestrator`, the thin async around both. [`render`] writes what machines
 //! read, [`model`] holds the parsed types.
 //!
 //! Embedders bring adapters for the ports, or take those of `provisioning-adapters`, and drive one

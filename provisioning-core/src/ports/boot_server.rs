@@ -30,6 +30,7 @@ pub struct BootEntry {
 /// - `applying_twice_is_the_same_as_once`.
 /// - `a_plan_takes_the_whole_place_of_the_one_before`.
 /// - `on_an_error_the_old_plan_stays`.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BootServer: Send + Sync {
     /// Makes `plan` the one in force.

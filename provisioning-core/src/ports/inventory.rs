@@ -37,6 +37,7 @@ pub struct InventoryRecord {
 /// - `registering_twice_leaves_one_record`: by hardware id.
 /// - `a_refusal_is_never_retried`: and says what the service said.
 /// - `a_silent_service_is_tried_later`.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Inventory: Send + Sync {
     /// Makes the inventory know the host as it is now.

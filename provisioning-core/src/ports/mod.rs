@@ -17,3 +17,12 @@ pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError,
 pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
 pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};
 pub use vault::{Vault, VaultError};
+#[cfg(feature = "mocks")]
+pub use {
+    boot_server::MockBootServer,
+    inventory::MockInventory,
+    remote_shell::{MockRemoteShell, MockShell},
+    store::MockStore,
+    surroundings::{MockClock, MockEntropy, MockPower},
+    vault::MockVault,
+};

@@ -71,6 +71,7 @@ pub struct Output {
 /// - `a_key_that_does_not_open_is_refused`: with `KeyRefused`, and only then.
 /// - `a_host_that_is_not_there_is_unreachable`: within 15 s, with `Unreachable`.
 /// - `the_same_seed_gives_the_same_key_pair`: and another seed another.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait RemoteShell: Send + Sync {
     /// Makes an ed25519 key pair from 32 random bytes.
@@ -89,6 +90,7 @@ pub trait RemoteShell: Send + Sync {
 /// - `output_over_the_limit_is_an_error`: with `TooMuchOutput`, and memory stays within the limit.
 /// - `commands_follow_one_another`: a second `run` on the same login works.
 /// - `a_lost_connection_is_an_error`: with `Disconnected`, never an empty success.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Shell: Send + Sync {
     /// Runs a command to its end.

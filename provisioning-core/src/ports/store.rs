@@ -150,6 +150,7 @@ impl JournalQuery {
 /// - `an_image_in_use_stays`: removing one that a running operation installs is refused with `ImageInUse`.
 /// - `an_image_is_kept_once_per_digest`: a second one with the same SHA-256 is refused with `ImageExists`.
 /// - `removing_a_host_keeps_its_journal`: and drops its operations, artefacts and work.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Makes a change.

@@ -5,12 +5,14 @@ use async_trait::async_trait;
 use crate::model::{Host, Timestamp};
 
 /// The wall clock.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 }
 
 /// The source of ids, tokens and keys.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Entropy: Send + Sync {
     /// Fills `buffer` with random bytes, good enough for keys.
     fn fill(&self, buffer: &mut [u8]);
@@ -41,6 +43,7 @@ pub enum PowerAnswer {
 ///
 /// # Contract
 /// - `asking_is_harmless_for_the_disk`: it never changes what a machine boots beyond the next start.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Power: Send + Sync {
     /// Asks `host` to restart from the network.

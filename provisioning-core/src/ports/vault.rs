@@ -14,6 +14,7 @@ use crate::model::{OperationId, Secret};
 /// - `an_erased_key_is_gone`: `open` gives `None`, also after a reopen, and no copy stays in the medium.
 /// - `erasing_an_absent_key_is_fine`.
 /// - `held_lists_every_key`: and nothing else.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Vault: Send + Sync {
     /// Keeps an operation's private key (OpenSSH text), sealed.
