@@ -4,6 +4,7 @@ pub mod cluster;
 mod cluster_state;
 pub mod iso;
 pub mod node;
+mod node_commands;
 mod node_files;
 mod node_runs;
 pub mod pvecm;

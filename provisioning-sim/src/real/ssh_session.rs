@@ -7,7 +7,8 @@ use provisioning_core::render::RemoteCommand;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Wire, VerifiedPublicKey};
 use russh::{Channel, ChannelId, Disconnect, Pty};
 
-use super::node::{Reply, SimNode};
+use super::node::SimNode;
+use super::node_commands::Reply;
 use super::pvecm::JoinRequest;
 use super::ssh::core_key;
 
