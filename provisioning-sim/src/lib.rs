@@ -1,3 +1,3 @@
-//! Placeholder while the skeleton grows.
+//! Simulated hosts and a simulated cluster that speak real HTTP and real SSH to a provisioning server.
 
 pub mod real;

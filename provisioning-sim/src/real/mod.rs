@@ -1,3 +1,12 @@
 //! What the simulated hosts do over real sockets, with real bytes.
 
+pub mod cluster;
+mod cluster_state;
 pub mod iso;
+pub mod node;
+mod node_commands;
+mod node_files;
+mod node_runs;
+pub mod pvecm;
+pub mod ssh;
+mod ssh_session;
