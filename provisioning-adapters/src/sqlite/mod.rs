@@ -1,0 +1,31 @@
+//! The store and the vault in one SQLite file.
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | [`SqliteStore`] in `store` | the `Store` port, each method a read or a write from below |
+//! | [`SqliteVault`] in `vault`, [`SealingKey`] in `seal` | the `Vault` port; sealing and the key file |
+//! | `connect`, `schema` | opening the file, settings, tables and migrations |
+//! | `writer` | group commit: one connection, one transaction for all that wait |
+//! | `readers` | a few connections that only read |
+//! | `writes`, `reads`, `rows` | the SQL, and rows to values |
+//! | `fault` | what goes wrong, in the ports' words |
+//!
+//! The file has mode 0600 because the tokens of operations stand in it as text; a token opens nothing any more
+//! once its operation has ended. One-time private keys are in it only in sealed form.
+
+mod connect;
+mod fault;
+mod readers;
+mod reads;
+mod rows;
+mod schema;
+mod seal;
+mod store;
+mod vault;
+mod writer;
+mod writes;
+
+pub use connect::OpenError;
+pub use seal::{KeyFileError, SealingKey};
+pub use store::SqliteStore;
+pub use vault::SqliteVault;

@@ -1,0 +1,185 @@
+//! What is asked of the database: one statement each, so that each sees one state of it.
+
+use provisioning_core::model::{
+    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
+};
+use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuery, Work};
+use rusqlite::{Connection, Params, Row, params};
+
+use super::fault::Fault;
+use super::rows::{self, Fields};
+
+/// Hosts with their addresses in order; conditions are put behind it.
+macro_rules! hosts {
+    ($rest:literal) => {
+        concat!(
+            "SELECT h.id, h.name, h.server_type, h.address, h.hardware_id, h.last_ready_at, h.registered_at, h.state, ",
+            "h.revision, (SELECT group_concat(m.mac, ' ' ORDER BY m.position) FROM host_macs m WHERE m.host = h.id) ",
+            "AS macs FROM hosts h ",
+            $rest
+        )
+    };
+}
+
+const OPERATION: &str =
+    "SELECT id, host, image, server_type, token, public_key, started_at FROM operations WHERE id = ?1";
+const OPERATIONS_OF: &str = "SELECT id, host, image, server_type, token, public_key, started_at FROM operations
+    WHERE host = ?1 ORDER BY id DESC";
+const IMAGES: &str = "SELECT id, name, release, iso_release, sha256, size_bytes, imported_at FROM images
+    ORDER BY imported_at DESC, id DESC";
+const IMAGE: &str = "SELECT id, name, release, iso_release, sha256, size_bytes, imported_at FROM images WHERE id = ?1";
+
+pub(super) fn host(db: &Connection, id: HostId) -> Result<Option<HostRecord>, Fault> {
+    one(db, hosts!("WHERE h.id = ?1"), [id.as_bytes()], rows::host)
+}
+
+pub(super) fn host_by_name(db: &Connection, name: &Hostname) -> Result<Option<HostRecord>, Fault> {
+    one(db, hosts!("WHERE h.name = ?1"), [name.as_str()], rows::host)
+}
+
+pub(super) fn host_by_mac(db: &Connection, mac: MacAddr) -> Result<Option<HostRecord>, Fault> {
+    let sql = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
+    one(db, sql, [mac.to_string()], rows::host)
+}
+
+pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostRecord>, Fault> {
+    // Every name comes after the empty one, so the index on names serves both the order and the page.
+    let sql = hosts!(
+        "WHERE h.name > coalesce(?1, '')
+           AND (?2 IS NULL OR h.phase = ?2)
+           AND (?3 IS NULL OR h.server_type = ?3)
+           AND (?4 IS NULL OR instr(h.name, ?4)
+                OR EXISTS (SELECT 1 FROM host_macs m WHERE m.host = h.id AND instr(m.mac, ?4)))
+         ORDER BY h.name LIMIT ?5"
+    );
+    let params = params![
+        filter.after.as_ref().map(Hostname::as_str),
+        filter.phase.map(|phase| phase.as_str()),
+        filter.server_type.as_ref().map(|key| key.as_str()),
+        filter.text,
+        filter.limit.map_or(-1, bounded),
+    ];
+    all(db, sql, params, rows::host)
+}
+
+pub(super) fn overdue(db: &Connection, at: Timestamp) -> Result<Vec<HostId>, Fault> {
+    let sql = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
+    all(db, sql, [at.as_millis()], |row| Fields::of("hosts", row).id("id", HostId::from_bytes))
+}
+
+pub(super) fn next_deadline(db: &Connection) -> Result<Option<Timestamp>, Fault> {
+    let sql = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
+    Ok(one(db, sql, [], |row| Fields::of("hosts", row).time_if_any("deadline"))?.flatten())
+}
+
+pub(super) fn operation(db: &Connection, id: OperationId) -> Result<Option<Operation>, Fault> {
+    one(db, OPERATION, [id.as_bytes()], rows::operation)
+}
+
+pub(super) fn operations_of(db: &Connection, host: HostId) -> Result<Vec<Operation>, Fault> {
+    all(db, OPERATIONS_OF, [host.as_bytes()], rows::operation)
+}
+
+pub(super) fn artefacts(db: &Connection, operation: OperationId) -> Result<Vec<Artefact>, Fault> {
+    let sql = "SELECT operation, kind, text, at FROM artefacts WHERE operation = ?1";
+    let mut found = all(db, sql, [operation.as_bytes()], rows::artefact)?;
+    // By the order that the core gives to kinds, not by their words.
+    found.sort_by_key(|artefact| artefact.kind);
+    Ok(found)
+}
+
+pub(super) fn journal(db: &Connection, query: &JournalQuery) -> Result<Vec<JournalEntry>, Fault> {
+    /// A condition each, so that each is served by its index.
+    macro_rules! journal {
+        ($and:literal) => {
+            concat!(
+                "SELECT seq, at, host, operation, source, what FROM journal WHERE seq > ?1 ",
+                $and,
+                " ORDER BY seq LIMIT ?2"
+            )
+        };
+    }
+    let after = i64::try_from(query.after).unwrap_or(i64::MAX);
+    let limit = bounded(query.limit);
+    match (query.host, query.operation) {
+        (None, None) => all(db, journal!(""), params![after, limit], rows::entry),
+        (Some(host), None) => all(db, journal!("AND host = ?3"), params![after, limit, host.as_bytes()], rows::entry),
+        (None, Some(operation)) => {
+            all(db, journal!("AND operation = ?3"), params![after, limit, operation.as_bytes()], rows::entry)
+        }
+        (Some(host), Some(operation)) => {
+            let params = params![after, limit, operation.as_bytes(), host.as_bytes()];
+            all(db, journal!("AND operation = ?3 AND host = ?4"), params, rows::entry)
+        }
+    }
+}
+
+pub(super) fn last_seq(db: &Connection) -> Result<u64, Fault> {
+    let seq: i64 = db.prepare_cached("SELECT coalesce(max(seq), 0) FROM journal")?.query_one([], |row| row.get(0))?;
+    Ok(u64::try_from(seq).unwrap_or(0))
+}
+
+pub(super) fn work(db: &Connection) -> Result<Vec<Work>, Fault> {
+    let sql = "SELECT operation, kind, host, due, attempts, last_error FROM outbox";
+    let mut work = all(db, sql, [], rows::work)?;
+    work.sort_by_key(|work| (work.due, work.id));
+    Ok(work)
+}
+
+pub(super) fn images(db: &Connection) -> Result<Vec<Image>, Fault> {
+    all(db, IMAGES, [], rows::image)
+}
+
+pub(super) fn image(db: &Connection, id: ImageId) -> Result<Option<Image>, Fault> {
+    one(db, IMAGE, [id.as_bytes()], rows::image)
+}
+
+/// An operation's sealed key.
+pub(super) struct SealedRow {
+    pub(super) nonce: Vec<u8>,
+    pub(super) ciphertext: Vec<u8>,
+}
+
+pub(super) fn sealed_key(db: &Connection, operation: OperationId) -> Result<Option<SealedRow>, Fault> {
+    let sql = "SELECT operation, nonce, ciphertext FROM sealed_keys WHERE operation = ?1";
+    one(db, sql, [operation.as_bytes()], |row| {
+        let fields = Fields::of("sealed_keys", row);
+        Ok(SealedRow { nonce: fields.plain("nonce")?, ciphertext: fields.plain("ciphertext")? })
+    })
+}
+
+pub(super) fn sealed_operations(db: &Connection) -> Result<Vec<OperationId>, Fault> {
+    let sql = "SELECT operation FROM sealed_keys ORDER BY operation";
+    all(db, sql, [], |row| Fields::of("sealed_keys", row).id("operation", OperationId::from_bytes))
+}
+
+/// The first row, read by `read`.
+pub(super) fn one<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn bounded(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,164 @@
+//! Rows to values. A row that cannot be read is `Corrupt`, and says which one it is and what is wrong with it.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
+use provisioning_core::ports::{HostRecord, JournalEntry, Revision, StoreError, Work, WorkId};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::fault::Fault;
+
+/// A row of a named table. Its first column is its key, by which errors name it.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'r> {
+    table: &'static str,
+    row: &'r Row<'r>,
+}
+
+impl<'r> Fields<'r> {
+    pub(super) fn of(table: &'static str, row: &'r Row<'r>) -> Self {
+        Self { table, row }
+    }
+
+    /// A column as SQLite has it.
+    pub(super) fn plain<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+        self.row.get(column).map_err(|error| self.corrupt(column, &error))
+    }
+
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, Fault> {
+        Ok(Timestamp::from_millis(self.plain(column)?))
+    }
+
+    pub(super) fn time_if_any(&self, column: &str) -> Result<Option<Timestamp>, Fault> {
+        Ok(self.plain::<Option<i64>>(column)?.map(Timestamp::from_millis))
+    }
+
+    /// An id, made from its sixteen bytes.
+    pub(super) fn id<T>(&self, column: &str, make: fn([u8; 16]) -> T) -> Result<T, Fault> {
+        Ok(make(self.plain(column)?))
+    }
+
+    fn id_if_any<T>(&self, column: &str, make: fn([u8; 16]) -> T) -> Result<Option<T>, Fault> {
+        Ok(self.plain::<Option<[u8; 16]>>(column)?.map(make))
+    }
+
+    /// A number that is never negative.
+    fn count<T: TryFrom<i64, Error: Display>>(&self, column: &str) -> Result<T, Fault> {
+        T::try_from(self.plain(column)?).map_err(|error| self.corrupt(column, &error))
+    }
+
+    /// A text that is one of our parsed types.
+    fn parsed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, Fault> {
+        self.plain::<String>(column)?.parse().map_err(|error| self.corrupt(column, &error))
+    }
+
+    fn parsed_if_any<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, Fault> {
+        let text: Option<String> = self.plain(column)?;
+        text.map(|text| text.parse().map_err(|error| self.corrupt(column, &error))).transpose()
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
+        let text: String = self.plain(column)?;
+        serde_json::from_str(&text).map_err(|error| self.corrupt(column, &error))
+    }
+
+    /// One of a fixed set of words, spelt as in the core's JSON.
+    fn word<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
+        let word = Value::String(self.plain(column)?);
+        serde_json::from_value(word).map_err(|error| self.corrupt(column, &error))
+    }
+
+    fn corrupt(&self, column: &str, problem: &dyn Display) -> Fault {
+        let key = match self.row.get_ref(0) {
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+            // Ids of all kinds are written alike.
+            Ok(ValueRef::Blob(bytes)) => match bytes.try_into() {
+                Ok(bytes) => OperationId::from_bytes(bytes).to_string(),
+                Err(_) => format!("of a key of {} bytes", bytes.len()),
+            },
+            _ => "without a key".to_owned(),
+        };
+        Fault::Store(StoreError::Corrupt { table: self.table, problem: format!("row {key}, {column}: {problem}") })
+    }
+}
+
+/// `reads::HOSTS` selects the columns.
+pub(super) fn host(row: &Row<'_>) -> Result<HostRecord, Fault> {
+    let fields = Fields::of("hosts", row);
+    let macs: Option<String> = fields.plain("macs")?;
+    let host = Host {
+        id: fields.id("id", HostId::from_bytes)?,
+        name: fields.parsed("name")?,
+        macs: parse_macs(macs.as_deref()).map_err(|error| fields.corrupt("macs", &error))?,
+        server_type: fields.parsed("server_type")?,
+        address: fields.parsed_if_any("address")?,
+        hardware_id: fields.parsed_if_any("hardware_id")?,
+        last_ready_at: fields.time_if_any("last_ready_at")?,
+        registered_at: fields.time("registered_at")?,
+    };
+    Ok(HostRecord { host, state: fields.json("state")?, revision: Revision(fields.count("revision")?) })
+}
+
+/// Addresses divided by spaces, as the SQL puts them together.
+fn parse_macs(text: Option<&str>) -> Result<Vec<MacAddr>, <MacAddr as FromStr>::Err> {
+    text.unwrap_or_default().split_ascii_whitespace().map(str::parse).collect()
+}
+
+pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {
+    let fields = Fields::of("operations", row);
+    Ok(Operation {
+        id: fields.id("id", OperationId::from_bytes)?,
+        host: fields.id("host", HostId::from_bytes)?,
+        image: fields.id("image", ImageId::from_bytes)?,
+        server_type: fields.json("server_type")?,
+        token: fields.parsed("token")?,
+        public_key: fields.parsed("public_key")?,
+        started_at: fields.time("started_at")?,
+    })
+}
+
+pub(super) fn artefact(row: &Row<'_>) -> Result<Artefact, Fault> {
+    let fields = Fields::of("artefacts", row);
+    Ok(Artefact { kind: fields.word("kind")?, text: fields.plain("text")?, at: fields.time("at")? })
+}
+
+pub(super) fn entry(row: &Row<'_>) -> Result<JournalEntry, Fault> {
+    let fields = Fields::of("journal", row);
+    Ok(JournalEntry {
+        seq: fields.count("seq")?,
+        at: fields.time("at")?,
+        host: fields.id_if_any("host", HostId::from_bytes)?,
+        operation: fields.id_if_any("operation", OperationId::from_bytes)?,
+        source: fields.word("source")?,
+        what: fields.json("what")?,
+    })
+}
+
+pub(super) fn work(row: &Row<'_>) -> Result<Work, Fault> {
+    let fields = Fields::of("outbox", row);
+    Ok(Work {
+        id: WorkId { operation: fields.id("operation", OperationId::from_bytes)?, kind: fields.word("kind")? },
+        host: fields.id("host", HostId::from_bytes)?,
+        due: fields.time("due")?,
+        attempts: fields.count("attempts")?,
+        last_error: fields.plain("last_error")?,
+    })
+}
+
+pub(super) fn image(row: &Row<'_>) -> Result<Image, Fault> {
+    let fields = Fields::of("images", row);
+    Ok(Image {
+        id: fields.id("id", ImageId::from_bytes)?,
+        name: fields.plain("name")?,
+        release: fields.parsed("release")?,
+        iso_release: fields.plain("iso_release")?,
+        sha256: fields.parsed("sha256")?,
+        size_bytes: fields.count("size_bytes")?,
+        imported_at: fields.time("imported_at")?,
+    })
+}

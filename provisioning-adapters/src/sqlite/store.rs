@@ -1,0 +1,172 @@
+//! The `Store` port: each method hands a read to the readers or a write to the writer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use provisioning_core::model::{
+    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
+};
+use provisioning_core::ports::{
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
+    WorkId,
+};
+use rusqlite::Connection;
+
+use super::connect::{self, OpenError};
+use super::fault::Fault;
+use super::readers::Readers;
+use super::seal::SealingKey;
+use super::vault::SqliteVault;
+use super::writer::{After, Writer};
+use super::{reads, writes};
+
+/// A store in one SQLite file. Clones share its connections.
+///
+/// Several processes may have the same file open: their commits follow one another, and a revision decides
+/// between two that meet. Its methods must be called within a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use provisioning_adapters::sqlite::SqliteStore;
+/// use provisioning_core::ports::Store;
+///
+/// let dir = tempfile::tempdir()?;
+/// let store = SqliteStore::open(&dir.path().join("provisioning.db"))?;
+/// assert_eq!(store.last_seq().await?, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    // Dropped before the writer, which as the last to close empties the write-ahead log.
+    readers: Arc<Readers>,
+    pub(super) writer: Arc<Writer>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, and makes it (mode 0600) when there is none. Blocks for some milliseconds, or
+    /// longer while another process changes the tables.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A file of a newer release, of another program, or without permission to write it is left
+    /// as it is.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = connect::writer(path)?;
+        Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(Writer::new(connection)) })
+    }
+
+    /// The vault in the same file, sealed under `key`.
+    pub fn vault(&self, key: SealingKey) -> SqliteVault {
+        SqliteVault::new(self.clone(), key)
+    }
+
+    pub(super) async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.readers.read(read).await
+    }
+
+    pub(super) async fn write<T, F>(&self, after: After, write: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.writer.write(after, write).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
+        self.write(After::Commit, move |tx| writes::commit(tx, &change)).await
+    }
+
+    async fn remove_host(&self, id: HostId, expected: Revision, entry: NewEntry) -> Result<(), StoreError> {
+        self.write(After::Commit, move |tx| writes::remove_host(tx, id, expected, &entry)).await
+    }
+
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+        self.write(After::Commit, move |tx| writes::append(tx, &entries)).await
+    }
+
+    async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
+        self.read(move |db| reads::host(db, id)).await
+    }
+
+    async fn host_by_name(&self, name: &Hostname) -> Result<Option<HostRecord>, StoreError> {
+        let name = name.clone();
+        self.read(move |db| reads::host_by_name(db, &name)).await
+    }
+
+    async fn host_by_mac(&self, mac: MacAddr) -> Result<Option<HostRecord>, StoreError> {
+        self.read(move |db| reads::host_by_mac(db, mac)).await
+    }
+
+    async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |db| reads::hosts(db, &filter)).await
+    }
+
+    async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {
+        self.read(move |db| reads::overdue(db, at)).await
+    }
+
+    async fn next_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(reads::next_deadline).await
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        self.read(move |db| reads::operation(db, id)).await
+    }
+
+    async fn operations_of(&self, host: HostId) -> Result<Vec<Operation>, StoreError> {
+        self.read(move |db| reads::operations_of(db, host)).await
+    }
+
+    async fn artefacts(&self, operation: OperationId) -> Result<Vec<Artefact>, StoreError> {
+        self.read(move |db| reads::artefacts(db, operation)).await
+    }
+
+    async fn journal(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, StoreError> {
+        let query = query.clone();
+        self.read(move |db| reads::journal(db, &query)).await
+    }
+
+    async fn last_seq(&self) -> Result<u64, StoreError> {
+        self.read(reads::last_seq).await
+    }
+
+    async fn work(&self) -> Result<Vec<Work>, StoreError> {
+        self.read(reads::work).await
+    }
+
+    async fn reschedule(&self, work: &Work, entry: Option<NewEntry>) -> Result<bool, StoreError> {
+        let work = work.clone();
+        self.write(After::Commit, move |tx| writes::reschedule(tx, &work, entry.as_ref())).await
+    }
+
+    async fn settle(&self, id: WorkId, entry: Option<NewEntry>) -> Result<bool, StoreError> {
+        self.write(After::Commit, move |tx| writes::settle(tx, id, entry.as_ref())).await
+    }
+
+    async fn insert_image(&self, image: &Image, entry: NewEntry) -> Result<(), StoreError> {
+        let image = image.clone();
+        self.write(After::Commit, move |tx| writes::insert_image(tx, &image, &entry)).await
+    }
+
+    async fn images(&self) -> Result<Vec<Image>, StoreError> {
+        self.read(reads::images).await
+    }
+
+    async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        self.read(move |db| reads::image(db, id)).await
+    }
+
+    async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        self.write(After::Commit, move |tx| writes::remove_image(tx, id, &entry)).await
+    }
+}

@@ -1,0 +1,222 @@
+//! Group commit: writers that wait together share one transaction, and so one fsync.
+//!
+//! The first of them becomes the leader: it takes all that wait, runs each in a savepoint of its own, commits,
+//! and answers each only then. It goes on while more wait, and resigns when none does. The leader runs inside
+//! `spawn_blocking` and not on a thread of its own, since under a paused clock tokio would leap over every
+//! time-out while such a thread works.
+//!
+//! A caller that gives up (its future is dropped) takes nothing back: what it has asked for is still done. So a
+//! machine's report is not lost because the machine has closed its connection.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use provisioning_core::ports::StoreError;
+use rusqlite::{Connection, TransactionBehavior, ffi};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use super::connect::BUSY_TIMEOUT;
+use super::fault::{Fault, retry, unavailable};
+
+/// So many jobs share a transaction at most; it bounds what one of them waits for.
+const BATCH_MAX: usize = 1024;
+
+/// How long emptying the write-ahead log waits for readers. All writers wait with it, so it is short; whoever
+/// asked for it tries again later.
+const EMPTYING_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What a job needs beyond its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing.
+    Commit,
+    /// That the write-ahead log, which keeps what pages held before, is empty as well.
+    EmptyLog,
+}
+
+/// The one connection that writes, and those who wait for it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Queue>,
+    connection: Mutex<Connection>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Box<dyn Job>>,
+    has_leader: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Queue({} waiting, has_leader: {})", self.waiting.len(), self.has_leader)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { queue: Mutex::default(), connection: Mutex::new(connection) }
+    }
+
+    /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
+    /// and touches no other job.
+    pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let must_lead = {
+            let mut queue = lock(&self.queue);
+            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, caller }));
+            !std::mem::replace(&mut queue.has_leader, true)
+        };
+        if must_lead {
+            let leader = Leader { writer: Some(Arc::clone(self)) };
+            drop(spawn_blocking(move || leader.lead()));
+        }
+        answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")))
+    }
+}
+
+/// Whoever holds it leads. Dropped without having resigned (the runtime ended before it ran, or a job panicked) it
+/// lets those who wait know, and the next writer leads.
+struct Leader {
+    writer: Option<Arc<Writer>>,
+}
+
+impl Leader {
+    fn lead(mut self) {
+        let Some(writer) = self.writer.clone() else { return };
+        let mut connection = lock(&writer.connection);
+        while let Some(batch) = self.next_batch(&writer) {
+            commit_and_answer(&mut connection, batch);
+        }
+    }
+
+    /// All that wait, up to the limit; `None`, and this leader has resigned, when none does.
+    fn next_batch(&mut self, writer: &Writer) -> Option<Vec<Box<dyn Job>>> {
+        let mut queue = lock(&writer.queue);
+        if queue.waiting.is_empty() {
+            queue.has_leader = false;
+            self.writer = None;
+            return None;
+        }
+        let size = queue.waiting.len().min(BATCH_MAX);
+        Some(queue.waiting.drain(..size).collect())
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let mut queue = lock(&writer.queue);
+            queue.has_leader = false;
+            let unanswered = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            // Dropping them tells their callers.
+            drop(unanswered);
+        }
+    }
+}
+
+fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+    if let Err(error) = transact(connection, &mut batch) {
+        tracing::warn!(%error, jobs = batch.len(), "a commit failed");
+        return answer(batch, Some(error));
+    }
+    let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
+    answer(done, None);
+    if !patient.is_empty() {
+        answer(patient, empty_log(connection).err());
+    }
+}
+
+fn answer(batch: Vec<Box<dyn Job>>, trouble: Option<rusqlite::Error>) {
+    let trouble = trouble.map(Arc::new);
+    for job in batch {
+        job.answer(trouble.as_ref());
+    }
+}
+
+fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let mut tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in batch {
+        let savepoint = tx.savepoint()?;
+        if job.run(&savepoint) {
+            savepoint.commit()?;
+        } else {
+            drop(savepoint);
+        }
+        // After some failures of the disk SQLite undoes the whole transaction by itself, and what follows would
+        // each be committed alone.
+        if tx.is_autocommit() {
+            let why = "the transaction was undone after a failure of the disk".to_owned();
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why)));
+        }
+    }
+    tx.commit()
+}
+
+/// Moves all of the write-ahead log into the database and cuts it to nothing.
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(EMPTYING_PATIENCE)?;
+    let blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    if blocked? {
+        let why = "a long read keeps the write-ahead log from being emptied".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why)));
+    }
+    Ok(())
+}
+
+/// A piece of work with the one who waits for it.
+trait Job: Send {
+    /// Does the work; whether its changes are to be kept.
+    fn run(&mut self, tx: &Connection) -> bool;
+    fn after(&self) -> After;
+    /// Tells the caller. What was found in a transaction that came to nothing counts for nothing either: even a
+    /// refusal may rest on the changes of another job.
+    fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>);
+}
+
+struct Task<T, F> {
+    work: Option<F>,
+    outcome: Option<Result<T, Fault>>,
+    after: After,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Connection) -> bool {
+        self.outcome = self.work.take().map(|work| work(tx));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn after(&self) -> After {
+        self.after
+    }
+
+    fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>) {
+        let answer = match (trouble, self.outcome) {
+            (Some(error), _) => Err(StoreError::Unavailable { retry: retry(error), source: Arc::clone(error).into() }),
+            (None, Some(outcome)) => outcome.map_err(StoreError::from),
+            (None, None) => Err(unavailable("the writer did not come to it")),
+        };
+        // A caller that has gone needs no answer.
+        self.caller.send(answer).ok();
+    }
+}
+
+/// A panic of a job ends its transaction by unwinding; what the lock guards is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

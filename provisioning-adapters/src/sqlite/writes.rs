@@ -1,0 +1,264 @@
+//! What is changed in the database. Each function runs in a savepoint that an error undoes, so it checks and
+//! writes in whatever order reads best.
+
+use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId};
+use provisioning_core::ports::{Change, Committed, NewEntry, Revision, StoreError, Work, WorkId};
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::fault::Fault;
+use super::reads::{self, one};
+use super::rows::Fields;
+use super::seal::Sealed;
+
+/// Makes a change.
+pub(super) fn commit(tx: &Connection, change: &Change) -> Result<Committed, Fault> {
+    let host = &change.host;
+    let known = reads::host(tx, host.id)?;
+    let revision = next_revision(host.id, known.as_ref().map(|known| known.revision), change.expected)?;
+    if known.as_ref().is_none_or(|known| known.host.name != host.name) {
+        refuse_taken_name(tx, host)?;
+    }
+    write_host(tx, change, revision)?;
+    if known.as_ref().is_none_or(|known| known.host.macs != host.macs) {
+        write_macs(tx, host)?;
+    }
+    if let Some(operation) = &change.operation {
+        write_operation(tx, operation)?;
+    }
+    for (operation, artefact) in &change.artefacts {
+        write_artefact(tx, *operation, artefact)?;
+    }
+    append(tx, &change.journal)?;
+    for id in &change.settle {
+        strike_off(tx, *id)?;
+    }
+    for work in &change.owe {
+        owe(tx, work)?;
+    }
+    Ok(Committed { revision, last_seq: reads::last_seq(tx)? })
+}
+
+fn next_revision(host: HostId, found: Option<Revision>, expected: Option<Revision>) -> Result<Revision, StoreError> {
+    match (found, expected) {
+        (None, None) => Ok(Revision(1)),
+        (None, Some(_)) => Err(StoreError::NoSuchHost(host)),
+        (Some(found), Some(expected)) if found == expected => Ok(Revision(found.0 + 1)),
+        (Some(found), expected) => Err(StoreError::Stale { host, expected, found }),
+    }
+}
+
+fn refuse_taken_name(tx: &Connection, host: &Host) -> Result<(), Fault> {
+    let sql = "SELECT id FROM hosts WHERE name = ?1 AND id <> ?2";
+    let owner = one(tx, sql, params![host.name.as_str(), host.id.as_bytes()], |row| {
+        Fields::of("hosts", row).id("id", HostId::from_bytes)
+    })?;
+    match owner {
+        Some(by) => Err(StoreError::NameTaken { name: host.name.clone(), by }.into()),
+        None => Ok(()),
+    }
+}
+
+fn write_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
+    let sql = "INSERT INTO hosts (id, name, server_type, address, hardware_id, last_ready_at, registered_at, state,
+                                  phase, deadline, running, revision)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        ON CONFLICT (id) DO UPDATE SET
+            name = excluded.name, server_type = excluded.server_type, address = excluded.address,
+            hardware_id = excluded.hardware_id, last_ready_at = excluded.last_ready_at,
+            registered_at = excluded.registered_at, state = excluded.state, phase = excluded.phase,
+            deadline = excluded.deadline, running = excluded.running, revision = excluded.revision";
+    let Change { host, state, .. } = change;
+    tx.prepare_cached(sql)?.execute(params![
+        host.id.as_bytes(),
+        host.name.as_str(),
+        host.server_type.as_str(),
+        host.address.map(|address| address.to_string()),
+        host.hardware_id.as_ref().map(|id| id.as_str()),
+        host.last_ready_at.map(|at| at.as_millis()),
+        host.registered_at.as_millis(),
+        serde_json::to_string(state)?,
+        state.phase().as_str(),
+        state.deadline().map(|at| at.as_millis()),
+        state.running().as_ref().map(OperationId::as_bytes),
+        number(revision.0)?,
+    ])?;
+    Ok(())
+}
+
+fn write_macs(tx: &Connection, host: &Host) -> Result<(), Fault> {
+    tx.prepare_cached("DELETE FROM host_macs WHERE host = ?1")?.execute([host.id.as_bytes()])?;
+    for (position, mac) in host.macs.iter().enumerate() {
+        refuse_taken_mac(tx, *mac)?;
+        tx.prepare_cached("INSERT INTO host_macs (mac, host, position) VALUES (?1, ?2, ?3)")?.execute(params![
+            mac.to_string(),
+            host.id.as_bytes(),
+            number(position)?
+        ])?;
+    }
+    Ok(())
+}
+
+fn refuse_taken_mac(tx: &Connection, mac: MacAddr) -> Result<(), Fault> {
+    let owner = one(tx, "SELECT mac, host FROM host_macs WHERE mac = ?1", [mac.to_string()], |row| {
+        Fields::of("host_macs", row).id("host", HostId::from_bytes)
+    })?;
+    match owner {
+        Some(by) => Err(StoreError::MacTaken { mac, by }.into()),
+        None => Ok(()),
+    }
+}
+
+fn write_operation(tx: &Connection, operation: &Operation) -> Result<(), Fault> {
+    let sql = "INSERT INTO operations (id, host, image, server_type, token, public_key, started_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    tx.prepare_cached(sql)?.execute(params![
+        operation.id.as_bytes(),
+        operation.host.as_bytes(),
+        operation.image.as_bytes(),
+        serde_json::to_string(&operation.server_type)?,
+        operation.token.expose(),
+        operation.public_key.as_str(),
+        operation.started_at.as_millis(),
+    ])?;
+    Ok(())
+}
+
+fn write_artefact(tx: &Connection, operation: OperationId, artefact: &Artefact) -> Result<(), Fault> {
+    let sql = "INSERT INTO artefacts (operation, kind, text, at) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (operation, kind) DO UPDATE SET text = excluded.text, at = excluded.at";
+    let params = params![operation.as_bytes(), artefact.kind.as_str(), artefact.text, artefact.at.as_millis()];
+    tx.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}
+
+/// Writes journal entries, which get the next places.
+pub(super) fn append<'a>(tx: &Connection, entries: impl IntoIterator<Item = &'a NewEntry>) -> Result<(), Fault> {
+    let sql = "INSERT INTO journal (at, host, operation, source, what) VALUES (?1, ?2, ?3, ?4, ?5)";
+    for entry in entries {
+        tx.prepare_cached(sql)?.execute(params![
+            entry.at.as_millis(),
+            entry.host.as_ref().map(HostId::as_bytes),
+            entry.operation.as_ref().map(OperationId::as_bytes),
+            word(&entry.source)?,
+            serde_json::to_string(&entry.what)?,
+        ])?;
+    }
+    Ok(())
+}
+
+fn owe(tx: &Connection, work: &Work) -> Result<(), Fault> {
+    let sql = "INSERT INTO outbox (operation, kind, host, due, attempts, last_error) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (operation, kind) DO UPDATE SET
+            host = excluded.host, due = excluded.due, attempts = excluded.attempts, last_error = excluded.last_error";
+    tx.prepare_cached(sql)?.execute(params![
+        work.id.operation.as_bytes(),
+        work.id.kind.as_str(),
+        work.host.as_bytes(),
+        work.due.as_millis(),
+        work.attempts,
+        work.last_error,
+    ])?;
+    Ok(())
+}
+
+/// Whether it was owed.
+fn strike_off(tx: &Connection, id: WorkId) -> Result<bool, Fault> {
+    let sql = "DELETE FROM outbox WHERE operation = ?1 AND kind = ?2";
+    Ok(tx.prepare_cached(sql)?.execute(params![id.operation.as_bytes(), id.kind.as_str()])? > 0)
+}
+
+/// Strikes work off; `false`, and no entry, when it is no longer owed.
+pub(super) fn settle(tx: &Connection, id: WorkId, entry: Option<&NewEntry>) -> Result<bool, Fault> {
+    let was_owed = strike_off(tx, id)?;
+    if was_owed {
+        append(tx, entry)?;
+    }
+    Ok(was_owed)
+}
+
+/// Puts work off; `false`, and no entry, when it is no longer owed.
+pub(super) fn reschedule(tx: &Connection, work: &Work, entry: Option<&NewEntry>) -> Result<bool, Fault> {
+    let sql = "UPDATE outbox SET due = ?3, attempts = ?4, last_error = ?5 WHERE operation = ?1 AND kind = ?2";
+    let is_owed = tx.prepare_cached(sql)?.execute(params![
+        work.id.operation.as_bytes(),
+        work.id.kind.as_str(),
+        work.due.as_millis(),
+        work.attempts,
+        work.last_error,
+    ])? > 0;
+    if is_owed {
+        append(tx, entry)?;
+    }
+    Ok(is_owed)
+}
+
+/// Removes a host; its addresses, operations, artefacts and work go with it by foreign key.
+pub(super) fn remove_host(tx: &Connection, id: HostId, expected: Revision, entry: &NewEntry) -> Result<(), Fault> {
+    let found = reads::host(tx, id)?.map(|known| known.revision);
+    next_revision(id, found, Some(expected))?;
+    tx.prepare_cached("DELETE FROM hosts WHERE id = ?1")?.execute([id.as_bytes()])?;
+    append(tx, [entry])
+}
+
+pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> Result<(), Fault> {
+    let digest = image.sha256.to_string();
+    let same = one(tx, "SELECT id FROM images WHERE sha256 = ?1", [&digest], |row| {
+        Fields::of("images", row).id("id", ImageId::from_bytes)
+    })?;
+    if let Some(same) = same {
+        return Err(StoreError::ImageExists(same).into());
+    }
+    let sql = "INSERT INTO images (id, name, release, iso_release, sha256, size_bytes, imported_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    tx.prepare_cached(sql)?.execute(params![
+        image.id.as_bytes(),
+        image.name,
+        image.release.to_string(),
+        image.iso_release,
+        digest,
+        number(image.size_bytes)?,
+        image.imported_at.as_millis(),
+    ])?;
+    append(tx, [entry])
+}
+
+pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
+    let sql = "SELECT h.id FROM operations o JOIN hosts h ON h.running = o.id WHERE o.image = ?1 ORDER BY h.id LIMIT 1";
+    let user = one(tx, sql, [id.as_bytes()], |row| Fields::of("hosts", row).id("id", HostId::from_bytes))?;
+    if let Some(host) = user {
+        return Err(StoreError::ImageInUse { image: id, host }.into());
+    }
+    if tx.prepare_cached("DELETE FROM images WHERE id = ?1")?.execute([id.as_bytes()])? == 0 {
+        return Err(StoreError::NoSuchImage(id).into());
+    }
+    append(tx, [entry])
+}
+
+/// Keeps a sealed key in place of an older one.
+pub(super) fn keep_key(tx: &Connection, operation: OperationId, sealed: &Sealed) -> Result<(), Fault> {
+    // The old row goes first: an update in place would leave the margin to chance.
+    forget_key(tx, operation)?;
+    tx.prepare_cached("INSERT INTO sealed_keys (operation, nonce, ciphertext) VALUES (?1, ?2, ?3)")?
+        .execute(params![operation.as_bytes(), sealed.nonce, sealed.ciphertext])?;
+    Ok(())
+}
+
+/// Drops a sealed key, if there is one.
+pub(super) fn forget_key(tx: &Connection, operation: OperationId) -> Result<(), Fault> {
+    tx.prepare_cached("DELETE FROM sealed_keys WHERE operation = ?1")?.execute([operation.as_bytes()])?;
+    Ok(())
+}
+
+/// A number as SQLite can keep it.
+fn number<T: TryInto<i64, Error: std::error::Error + Send + Sync + 'static>>(number: T) -> Result<i64, Fault> {
+    number.try_into().map_err(|error| Fault::Unwritable(error.into()))
+}
+
+/// A value that the core's JSON writes as a word.
+fn word(value: &impl Serialize) -> Result<String, Fault> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => Err(Fault::Unwritable(format!("{other} is no word").into())),
+    }
+}

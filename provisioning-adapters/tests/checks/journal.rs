@@ -1,0 +1,92 @@
+//! What the `Store` contract says of the journal.
+
+use provisioning_core::machine::HostState;
+use provisioning_core::ports::{Change, JournalQuery, Revision};
+use tokio::task::JoinSet;
+
+use super::sample::{entry, host, host_id, operation_id, register};
+use super::{Checked, Fixture};
+
+/// Places rise, entries of one commit are neighbours in their order, no place is given twice, not even after
+/// entries' hosts are removed.
+pub(crate) async fn the_journal_keeps_the_order_of_commits(fixture: &impl Fixture) -> Checked {
+    let store = fixture.store();
+    assert_eq!(store.last_seq().await?, 0);
+    let mut change = Change::to(host(1)?, HostState::Registered, None);
+    change.journal = vec![entry(Some(1), None, "a"), entry(Some(1), None, "b")];
+    assert_eq!(store.commit(change).await?.last_seq, 2);
+    assert_eq!(store.commit(Change::to(host(2)?, HostState::Registered, None)).await?.last_seq, 2);
+    store.append(vec![entry(None, None, "c"), entry(None, None, "d")]).await?;
+    store.remove_host(host_id(1), Revision(1), entry(Some(1), None, "e")).await?;
+    drop(store);
+
+    let store = fixture.store();
+    store.append(vec![entry(None, None, "f")]).await?;
+    assert_eq!(store.last_seq().await?, 6);
+    let expected = [Some(1), Some(1), None, None, Some(1), None]
+        .into_iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+        .zip(1..)
+        .map(|((host, text), seq)| entry(host, None, text).at_place(seq))
+        .collect::<Vec<_>>();
+    assert_eq!(store.journal(&JournalQuery::after(0, 100)).await?, expected);
+    assert_eq!(store.journal(&JournalQuery::after(2, 3)).await?, expected[2..5]);
+    assert_eq!(store.journal(&JournalQuery::after(6, 100)).await?, []);
+    assert_eq!(store.journal(&JournalQuery::after(u64::MAX, usize::MAX)).await?, []);
+    Ok(())
+}
+
+/// Once an entry is visible, none with a smaller place appears later.
+pub(crate) async fn a_reader_never_skips_an_entry(fixture: &impl Fixture) -> Checked {
+    const WRITERS: u8 = 8;
+    const ROUNDS: u8 = 20;
+    let store = fixture.store();
+    let mut writers = JoinSet::new();
+    for n in 0..WRITERS {
+        let store = store.clone();
+        writers.spawn(async move {
+            for round in 0..ROUNDS {
+                let text = format!("{n}.{round}");
+                store.append(vec![entry(None, None, &text), entry(None, None, &text)]).await?;
+            }
+            Ok::<(), provisioning_core::ports::StoreError>(())
+        });
+    }
+    let total = u64::from(WRITERS) * u64::from(ROUNDS) * 2;
+    let mut last = 0;
+    while last < total {
+        for found in store.journal(&JournalQuery::after(last, 7)).await? {
+            assert_eq!(found.seq, last + 1);
+            last = found.seq;
+        }
+        tokio::task::yield_now().await;
+    }
+    for outcome in writers.join_all().await {
+        outcome?;
+    }
+    assert_eq!(store.last_seq().await?, total);
+    let all = store.journal(&JournalQuery::after(0, 1_000)).await?;
+    for pair in all.chunks(2) {
+        assert_eq!(pair[0].what, pair[1].what, "entries of one commit are neighbours");
+    }
+    Ok(())
+}
+
+/// The filters of a query, alone and together.
+pub(crate) async fn entries_are_found_by_host_and_operation(fixture: &impl Fixture) -> Checked {
+    let store = fixture.store();
+    register(&*store, 1).await?;
+    let pairs = [(Some(1), Some(1)), (Some(1), Some(2)), (Some(2), Some(1)), (Some(2), None), (None, None)];
+    store.append(pairs.iter().map(|(host, operation)| entry(*host, *operation, "x")).collect()).await?;
+    let places = async |query: JournalQuery| -> Result<Vec<u64>, provisioning_core::ports::StoreError> {
+        Ok(store.journal(&query).await?.into_iter().map(|entry| entry.seq).collect())
+    };
+    assert_eq!(places(JournalQuery::of_host(host_id(1), 9)).await?, [1, 2]);
+    assert_eq!(places(JournalQuery::of_host(host_id(2), 1)).await?, [3]);
+    assert_eq!(places(JournalQuery::of_operation(operation_id(1), 9)).await?, [1, 3]);
+    let both = JournalQuery { operation: Some(operation_id(1)), ..JournalQuery::of_host(host_id(2), 9) };
+    assert_eq!(places(both.clone()).await?, [3]);
+    assert_eq!(places(JournalQuery { after: 3, ..both }).await?, [0; 0]);
+    assert_eq!(places(JournalQuery::after(0, 0)).await?, [0; 0]);
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Hosts, operations and what belongs to them, by number.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use provisioning_core::machine::{Contact, EventKind, HostState, JoinStep, Leg, Phase, Run, WorkKind};
+use provisioning_core::model::{
+    Artefact, ArtefactKind, BootToken, DiskSelection, DiskSetup, Filesystem, FilterMatch, Host, HostId, Image, ImageId,
+    LvmOptions, MacAddr, Operation, OperationId, Release, ServerType, Sha256Digest, Timestamp,
+};
+use provisioning_core::ports::{Change, Happening, HostRecord, NewEntry, Source, Store, Work, WorkId};
+
+/// What a sample that does not parse would give.
+pub(crate) type Made<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+pub(crate) const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTRKMeEHcnfyPhmPSPQIUZeDSdc5S2DsIP+C2x";
+
+pub(crate) fn at(seconds: u32) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + i64::from(seconds) * 1_000)
+}
+
+fn random(n: u8) -> [u8; 10] {
+    // Only the version's bits are not taken over, and the last byte has none of them.
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, n]
+}
+
+pub(crate) fn host_id(n: u8) -> HostId {
+    HostId::new(at(0), random(n))
+}
+
+/// Operations of greater numbers begin later.
+pub(crate) fn operation_id(n: u8) -> OperationId {
+    OperationId::new(at(u32::from(n)), random(n))
+}
+
+pub(crate) fn image_id(n: u8) -> ImageId {
+    ImageId::new(at(0), random(n))
+}
+
+pub(crate) fn mac(n: u8, nic: u8) -> Made<MacAddr> {
+    Ok(MacAddr::new([0x52, 0x54, 0, 0xab, n, nic])?)
+}
+
+/// A host with two addresses, the second of them sorting before the first.
+pub(crate) fn host(n: u8) -> Made<Host> {
+    Ok(Host {
+        id: host_id(n),
+        name: format!("pve-{n:03}").parse()?,
+        macs: vec![mac(n, 9)?, mac(n, 1)?],
+        server_type: if n.is_multiple_of(2) { "even" } else { "odd" }.parse()?,
+        address: Some(format!("10.0.0.{n}/24").parse()?),
+        hardware_id: Some(format!("4c4c4544-0042-3510-8054-b9c04f33{n:04}").parse()?),
+        last_ready_at: (n == 1).then(|| at(5)),
+        registered_at: at(1),
+    })
+}
+
+pub(crate) fn operation(n: u8, host: u8, image: u8) -> Made<Operation> {
+    let properties = BTreeMap::from([("ID_SERIAL_SHORT".parse()?, "S2HV*".parse()?)]);
+    let selection = DiskSelection::Filter { properties, matching: FilterMatch::Any };
+    Ok(Operation {
+        id: operation_id(n),
+        host: host_id(host),
+        image: image_id(image),
+        server_type: ServerType {
+            key: "even".parse()?,
+            display_name: "Even \"numbers\"".to_owned(),
+            disk: DiskSetup::new(selection, Filesystem::Ext4(LvmOptions::default()))?,
+            management_nic: Some("eno1".parse()?),
+            gpu: None,
+            hostname_prefix: Some("pve".parse()?),
+        },
+        token: BootToken::new(operation_id(n), [n; 16]),
+        public_key: PUBLIC_KEY.parse()?,
+        started_at: at(u32::from(n)),
+    })
+}
+
+pub(crate) fn provisioning(operation: u8, leg: Leg, deadline: Option<Timestamp>) -> Made<HostState> {
+    let contact = Contact {
+        address: Some("10.0.0.7".parse()?),
+        host_keys: vec![PUBLIC_KEY.parse()?],
+        hardware_id: Some("4c4c4544-0042-3510-8054-b9c04f335831".parse()?),
+    };
+    let run = Run { operation: operation_id(operation), since: at(2), deadline, contact };
+    Ok(HostState::Provisioning { leg, run })
+}
+
+pub(crate) fn joining(operation: u8) -> Made<HostState> {
+    provisioning(operation, Leg::Joining(JoinStep::Join), None)
+}
+
+/// A warning, told apart by its text.
+pub(crate) fn entry(host: Option<u8>, operation: Option<u8>, text: &str) -> NewEntry {
+    NewEntry {
+        at: at(3),
+        host: host.map(host_id),
+        operation: operation.map(operation_id),
+        source: Source::Provisioning,
+        what: Happening::Warning { text: text.to_owned() },
+    }
+}
+
+/// An entry with more in it.
+pub(crate) fn moved(host: u8, operation: u8) -> NewEntry {
+    let what = Happening::Moved { event: EventKind::Started, from: Phase::Registered, to: Phase::PxeReady };
+    NewEntry { what, source: Source::Operator, ..entry(Some(host), Some(operation), "") }
+}
+
+pub(crate) fn work(operation: u8, kind: WorkKind, host: u8, due: u32) -> Work {
+    let id = WorkId { operation: operation_id(operation), kind };
+    Work { id, host: host_id(host), due: at(due), attempts: 0, last_error: None }
+}
+
+pub(crate) fn artefact(kind: ArtefactKind, text: &str) -> Artefact {
+    Artefact { kind, text: text.to_owned(), at: at(4) }
+}
+
+pub(crate) fn image(n: u8) -> Image {
+    Image {
+        id: image_id(n),
+        name: format!("proxmox-ve_9.{n}-1"),
+        release: Release::new(9, u16::from(n)),
+        iso_release: "1".to_owned(),
+        sha256: Sha256Digest::new([n; 32]),
+        size_bytes: 1_700_000_000,
+        imported_at: at(u32::from(n)),
+    }
+}
+
+/// Registers host `n` and gives its row.
+pub(crate) async fn register(store: &dyn Store, n: u8) -> Made<HostRecord> {
+    let change = Change::to(host(n)?, HostState::Registered, None);
+    let revision = store.commit(change.clone()).await?.revision;
+    Ok(HostRecord { host: change.host, state: change.state, revision })
+}
+
+/// Registers host `n` and starts operation `n` of it, installing `image`.
+pub(crate) async fn start(store: &dyn Store, n: u8, image: u8) -> Made<HostRecord> {
+    let row = register(store, n).await?;
+    let state = provisioning(n, Leg::PxeReady, None)?;
+    let mut change = Change::to(row.host, state, Some(row.revision));
+    change.operation = Some(operation(n, n, image)?);
+    let revision = store.commit(change.clone()).await?.revision;
+    Ok(HostRecord { host: change.host, state: change.state, revision })
+}
