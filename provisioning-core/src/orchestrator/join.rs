@@ -70,7 +70,7 @@ impl Join<'_> {
             return Ok(());
         }
         let verdict = verdict(&run, self.node);
-        if run.progress == Progress::Ended {
+        if matches!(run.progress, Progress::Ended | Progress::Lost) {
             self.execute(&RemoteCommand::ClearJoin { operation: self.operation }, None).await?;
         }
         Err(verdict)

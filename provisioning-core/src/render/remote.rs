@@ -31,7 +31,7 @@ pub enum RemoteCommand {
         /// Whose join.
         operation: OperationId,
     },
-    /// Removes the run directory of a join that ended, so that another can be started.
+    /// Removes the run directory of a join that ended or was lost, so that another can be started.
     ClearJoin {
         /// Whose join.
         operation: OperationId,
@@ -87,7 +87,8 @@ fi
 [ ! -f "$d/err" ] || cat "$d/err" >&2"#;
 
 const CLEAR_JOIN: &str = r#"d=/run/provisioning-$1
-[ ! -f "$d/status" ] || rm -rf "$d""#;
+[ -f "$d/status" ] || ! kill -0 "$(cat "$d/pid" 2>/dev/null || echo 1)" 2>/dev/null || exit 0
+rm -rf "$d""#;
 
 const REVOKE: &str = r#"set -eu
 umask 077

@@ -34,9 +34,9 @@ impl RunDirs {
         absent
     }
 
-    /// Removes the directory of a run that wrote its status; any other stays.
+    /// Removes the directory of a run that wrote its status or whose process is gone; any other stays.
     pub(super) fn clear(&mut self, operation: OperationId) {
-        if let Some(RunDir { process: Process::Ended(_), .. }) = self.0.get(&operation) {
+        if let Some(RunDir { process: Process::Ended(_) | Process::Lost, .. }) = self.0.get(&operation) {
             self.0.remove(&operation);
         }
     }
