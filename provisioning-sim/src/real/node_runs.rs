@@ -101,13 +101,17 @@ mod tests {
         runs.out(operation, "hello\n");
         runs.err(operation, "oh\n");
         assert_eq!(runs.follow(operation), ("running\nhello\n".to_owned(), "oh\n".to_owned()));
-        runs.ended(operation, None);
         runs.clear(operation);
-        assert_eq!(runs.follow(operation).0, "lost\nhello\n", "without a status it is not cleared");
+        runs.ended(operation, None);
+        assert_eq!(runs.follow(operation).0, "lost\nhello\n", "a running one was not cleared");
         runs.ended(operation, Some(0));
         assert_eq!(runs.follow(operation).0, "ended 0\nhello\n");
         runs.clear(operation);
         runs.ended(operation, Some(0));
         assert_eq!(runs.follow(operation).0, "absent\n");
+        assert!(runs.make(operation));
+        runs.ended(operation, None);
+        runs.clear(operation);
+        assert_eq!(runs.follow(operation).0, "absent\n", "what was lost makes place");
     }
 }
