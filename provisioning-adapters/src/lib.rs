@@ -1,1 +1,8 @@
-//! Placeholder while the skeleton grows.
+//! Adapters for the ports of `provisioning-core`: one module and one Cargo feature each, none on by default.
+//!
+//! No adapter knows another. Each keeps the `# Contract` of the port it implements.
+
+#[cfg(feature = "ssh")]
+pub mod ssh;
+#[cfg(feature = "system")]
+pub mod system;
