@@ -17,6 +17,9 @@ use super::keys;
 use super::login::Login;
 
 /// Opens shells by SSH, as root, with nothing but the one-time key.
+///
+/// A command that is given up (over its time or its output) may live on at the host: OpenSSH ends a root session's
+/// command only when it next writes. Whatever must end has to see to that itself, as the detached join does.
 #[derive(Clone, Copy, Debug)]
 pub struct SshShell {
     port: u16,
@@ -37,8 +40,9 @@ impl SshShell {
 
     /// The same for another port, on every host.
     #[must_use]
-    pub fn with_port(self, port: u16) -> Self {
-        Self { port }
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
     }
 
     async fn connect(&self, address: IpAddr, pins: Vec<PublicKey>) -> Result<Session, ShellError> {

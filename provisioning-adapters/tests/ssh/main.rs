@@ -1,6 +1,8 @@
 //! The SSH adapter against a real OpenSSH server: each bullet of the port's contract, then what only a real server
 //! can show. Needs root and Debian's package openssh-server.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself may")]
+
 mod checks;
 mod sshd;
 
