@@ -1,7 +1,9 @@
 //! What the simulated hosts do over real sockets, with real bytes.
 
+pub mod answer;
 pub mod cluster;
 mod cluster_state;
+pub mod ipxe;
 pub mod iso;
 pub mod node;
 mod node_commands;
