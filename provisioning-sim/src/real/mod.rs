@@ -3,6 +3,9 @@
 pub mod answer;
 pub mod cluster;
 mod cluster_state;
+pub mod host;
+pub mod http;
+pub mod installer;
 pub mod ipxe;
 pub mod iso;
 pub mod node;

@@ -87,15 +87,12 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, IpxeError> {
     let mut continued: Option<(usize, String)> = None;
     for (index, line) in lines.enumerate() {
         let (start, mut whole) = continued.take().unwrap_or((index + 2, String::new()));
-        match line.trim_end().strip_suffix('\\') {
-            Some(part) => {
-                whole.push_str(part);
-                continued = Some((start, whole));
-            }
-            None => {
-                whole.push_str(line);
-                parse_line(start, &whole, &mut statements)?;
-            }
+        if let Some(part) = line.trim_end().strip_suffix('\\') {
+            whole.push_str(part);
+            continued = Some((start, whole));
+        } else {
+            whole.push_str(line);
+            parse_line(start, &whole, &mut statements)?;
         }
     }
     if let Some((start, whole)) = continued {
@@ -105,7 +102,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, IpxeError> {
 }
 
 fn parse_line(line: usize, text: &str, statements: &mut Vec<Statement>) -> Result<(), IpxeError> {
-    let mut link = Link::Start;
+    let mut how = Link::Start;
     let mut words = Vec::new();
     // A word that begins with # makes the rest of the line a comment.
     for word in text.split_whitespace().take_while(|word| !word.starts_with('#')) {
@@ -117,24 +114,24 @@ fn parse_line(line: usize, text: &str, statements: &mut Vec<Statement>) -> Resul
                 continue;
             }
         };
-        statements.push(statement(line, link, &words)?);
+        statements.push(statement(line, how, &words)?);
         words.clear();
-        link = next;
+        how = next;
     }
-    if link == Link::Start && words.is_empty() {
+    if how == Link::Start && words.is_empty() {
         return Ok(());
     }
-    statements.push(statement(line, link, &words)?);
+    statements.push(statement(line, how, &words)?);
     Ok(())
 }
 
-fn statement(line: usize, link: Link, words: &[&str]) -> Result<Statement, IpxeError> {
+fn statement(line: usize, how: Link, words: &[&str]) -> Result<Statement, IpxeError> {
     let Some((name, arguments)) = words.split_first() else {
-        let operator = if link == Link::And { "&&" } else { "||" };
+        let operator = if how == Link::And { "&&" } else { "||" };
         return Err(IpxeError::DanglingOperator { line, operator });
     };
     let command = command(line, name, arguments)?;
-    Ok(Statement { link, command, line })
+    Ok(Statement { link: how, command, line })
 }
 
 fn command(line: usize, name: &str, words: &[&str]) -> Result<Command, IpxeError> {
