@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod cluster;
 mod cluster_state;
+pub mod fleet;
 pub mod host;
 pub mod http;
 pub mod installer;

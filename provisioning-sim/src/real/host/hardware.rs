@@ -71,6 +71,15 @@ impl Hardware {
         }
     }
 
+    /// The same machine with disks of these names; with the usual ones when there is no name.
+    #[must_use]
+    pub fn with_disks(mut self, names: &[String]) -> Self {
+        if !names.is_empty() {
+            self.disks = names.iter().map(|name| Disk::named(name, &self.serial)).collect();
+        }
+        self
+    }
+
     /// The NIC that boots.
     pub fn boot_nic(&self) -> &Nic {
         self.nics.first().expect("a machine has a NIC")
