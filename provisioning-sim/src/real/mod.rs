@@ -1,7 +1,13 @@
 //! What the simulated hosts do over real sockets, with real bytes.
 
+pub mod answer;
 pub mod cluster;
 mod cluster_state;
+pub mod fleet;
+pub mod host;
+pub mod http;
+pub mod installer;
+pub mod ipxe;
 pub mod iso;
 pub mod node;
 mod node_commands;
