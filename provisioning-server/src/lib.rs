@@ -1,3 +1,4 @@
-//! Placeholder.
+//! The reference server: configuration, wiring, HTTP and the command line around `provisioning-core`.
 
+pub mod config;
 pub mod images;
