@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo nextest run -p provisioning-server --test config` writes `expected.txt` anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its own files shall fail")]
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
