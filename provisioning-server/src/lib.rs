@@ -1,4 +1,5 @@
 //! The reference server: configuration, wiring, HTTP and the command line around `provisioning-core`.
 
 pub mod config;
+pub mod http;
 pub mod images;
