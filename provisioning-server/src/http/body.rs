@@ -1,11 +1,13 @@
 //! Request bodies: read up to a limit, as JSON objects whose fields are parsed with all their faults together.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -48,6 +50,25 @@ pub async fn read_limited(headers: &HeaderMap, mut body: Body, limit: usize) -> 
             return Err(too_large());
         }
         kept.extend_from_slice(&data);
+    }
+    Ok(kept.freeze())
+}
+
+/// Reads the first `limit` bytes of a body and throws the rest away.
+///
+/// # Errors
+/// `BodyBroke`.
+pub async fn read_prefix(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let mut kept = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::new(Kind::BodyBroke, error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let room = limit - kept.len();
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            drain(body).await;
+            break;
+        }
     }
     Ok(kept.freeze())
 }
@@ -144,6 +165,16 @@ impl Fields {
         self.parse_text(field, &text)
     }
 
+    /// A text parsed into a type whose own error does not say what is allowed.
+    pub fn parsed_as<T: FromStr>(&mut self, field: &'static str, allowed: &str) -> Option<T> {
+        let text = self.text(field)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.fault(field, Some(text), format!("must be {allowed}"));
+        }
+        value
+    }
+
     /// A text that must be there, parsed into its type.
     pub fn required<T: FromStr<Err: Display>>(&mut self, field: &'static str, allowed: &str) -> Option<T> {
         if self.left.get(field).is_none_or(Value::is_null) {
@@ -197,6 +228,71 @@ impl Fields {
             self.fault(&field, None, format!("is not a known field; known here: {known}"));
         }
         if self.faults.is_empty() { Ok(()) } else { Err(Problem::fields(self.faults)) }
+    }
+}
+
+/// The parameters of a query. Reading one records its fault; [`Params::finish`] reports them all.
+#[derive(Debug)]
+pub struct Params(Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::new(Kind::MalformedRequest, error.to_string()))?;
+        let left = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        Ok(Self(Fields { left, ..Fields::default() }))
+    }
+}
+
+impl Params {
+    /// A text.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.0.text(name)
+    }
+
+    /// A text parsed into its type.
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
+        self.0.parsed(name)
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.0.text(name)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.0.fault(name, Some(text), format!("must be one of {}", names.join(", ")));
+        }
+        found
+    }
+
+    /// `true` or `false`.
+    pub fn truth(&mut self, name: &'static str) -> Option<bool> {
+        self.word(name, &[("true", true), ("false", false)])
+    }
+
+    /// A number of a range.
+    pub fn number<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let text = self.0.text(name)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.0.fault(name, Some(text), format!("must be a number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// All faults that were recorded, and every parameter that nobody asked for.
+    pub fn finish(self) -> Result<(), Problem> {
+        self.0.finish()
     }
 }
 
