@@ -1,5 +1,6 @@
 //! From the tree of `provisioning.yaml` to [`Config`]: every section read to its end, all faults collected.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
     BaseUrl, CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
-    Site, SshPublicKey, StaticNetwork, Timezone,
+    ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
 
 use super::reader::{Reader, Section};
@@ -221,7 +222,10 @@ fn infrastructure(mut section: Section<'_>) -> Option<InfrastructureConfig> {
         headers: section.map("headers").into_iter().map(|(name, _, value)| (name, Secret::new(value))).collect(),
         token: section.secret("token").map(|(_, token)| token),
         body: section.text("body").map(|(_, text)| text),
-        server_type_map: section.map("server_type_map").into_iter().map(|(ours, _, theirs)| (ours, theirs)).collect(),
+        server_type_map: server_type_map(&mut section),
+        timeout: section.duration("timeout"),
+        ca_pem: section.file("ca_file"),
+        conflict_means_known: section.truth("conflict_means_known").is_some_and(|(_, known)| known),
     };
     let known_scheme = ["http://", "https://"].iter().any(|scheme| config.base_url.starts_with(scheme));
     if let Some((place, url)) = base_url.filter(|(_, text)| !text.is_empty())
@@ -232,6 +236,19 @@ fn infrastructure(mut section: Section<'_>) -> Option<InfrastructureConfig> {
     }
     section.finish();
     (!config.base_url.is_empty()).then_some(config)
+}
+
+fn server_type_map(section: &mut Section<'_>) -> BTreeMap<ServerTypeKey, String> {
+    let mut map = BTreeMap::new();
+    for (ours, place, theirs) in section.map("server_type_map") {
+        match ours.parse() {
+            Ok(key) => {
+                map.insert(key, theirs);
+            }
+            Err(error) => section.fault_at(&place, &format!("server_type_map.{ours}"), format!("{error}")),
+        }
+    }
+    map
 }
 
 fn timeouts(mut section: Section<'_>) -> Policy {

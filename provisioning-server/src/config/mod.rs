@@ -14,10 +14,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use provisioning_core::machine::Policy;
-use provisioning_core::model::{Secret, ServerType, Site};
+use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
 
 pub use fault::{Fault, Faults, Place};
 
@@ -106,7 +107,7 @@ pub enum RespondTo {
 pub struct InfrastructureConfig {
     /// Where it is: an http or https URL without query.
     pub base_url: String,
-    /// The request's method. Default POST.
+    /// The request's method. Default PUT.
     pub method: InventoryMethod,
     /// The request's path, a template; `None` is the documented default.
     pub path: Option<String>,
@@ -117,17 +118,23 @@ pub struct InfrastructureConfig {
     /// The request's JSON body, a template; `None` is the documented default.
     pub body: Option<String>,
     /// Our server type keys to the service's own.
-    pub server_type_map: BTreeMap<String, String>,
+    pub server_type_map: BTreeMap<ServerTypeKey, String>,
+    /// How long one request may take; `None` is the adapter's default.
+    pub timeout: Option<Duration>,
+    /// Certificates that the service's own is checked against, as PEM, in place of the system's.
+    pub ca_pem: Option<String>,
+    /// Whether the answer 409 means that the service knows the host already.
+    pub conflict_means_known: bool,
 }
 
 /// The methods that an inventory request may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InventoryMethod {
-    /// POST.
-    #[default]
-    Post,
     /// PUT.
+    #[default]
     Put,
+    /// POST.
+    Post,
     /// PATCH.
     Patch,
 }
@@ -136,8 +143,8 @@ impl InventoryMethod {
     /// The method as HTTP writes it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Post => "POST",
             Self::Patch => "PATCH",
         }
     }

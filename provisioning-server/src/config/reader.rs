@@ -251,6 +251,16 @@ impl<'r> Section<'r> {
         self.text(key).map(|(_, text)| self.reader.path(&text))
     }
 
+    /// The text of the file that a key names.
+    pub(super) fn file(&mut self, key: &str) -> Option<String> {
+        let (place, name) = self.text(key)?;
+        let text = std::fs::read_to_string(self.reader.path(&name));
+        if let Err(error) = &text {
+            self.fault_at(&place, key, format!("{name}: {error}"));
+        }
+        text.ok()
+    }
+
     /// A list of texts parsed into their type; a variable holds one per line or comma.
     ///
     /// `None` when one of them is wrong; no key is an empty list.
@@ -281,7 +291,7 @@ impl<'r> Section<'r> {
         parsed.into_iter().collect()
     }
 
-    /// Keys with one value each, all of the operator's choosing.
+    /// Texts below keys, all of the operator's choosing.
     pub(super) fn map(&mut self, key: &str) -> Vec<(String, Place, String)> {
         let below = self.section(key);
         let mut pairs = vec![];
