@@ -25,6 +25,7 @@ use serde_json::json;
 use super::App;
 use super::body::Params;
 use super::downloads::{Download, Downloads};
+use super::listen::stopped;
 use super::problem::Problem;
 
 /// How often downloads are looked at.
@@ -48,14 +49,9 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Par
     // A reader that has seen more than there is followed another database: it must load everything anew.
     let hello = if after > last { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
     let feed = app.orchestrator.feed(after.min(last));
-    let mut stopping = app.stopping.clone();
-    let end = async move {
-        // An error means that the server is gone already.
-        stopping.wait_for(|stopping| *stopping).await.ok();
-    };
     let frames = stream::select(journal(feed), progress(app.downloads.clone()));
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
-    let body = Body::from_stream(frames.take_until(Box::pin(end)).map(Ok::<_, Infallible>));
+    let body = Body::from_stream(frames.take_until(Box::pin(stopped(app.stopping.clone()))).map(Ok::<_, Infallible>));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

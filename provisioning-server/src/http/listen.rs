@@ -63,12 +63,11 @@ pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
 /// Serves connections of both kinds until `stopping`, then finishes what is under way.
 pub async fn serve(tcp: TcpListener, control: Option<UnixListener>, router: Router, stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    let mut stop = stopping.clone();
-    let mut stop = pin!(stop.wait_for(|stopping| *stopping));
+    let mut stop = pin!(stopped(stopping.clone()));
     loop {
         tokio::select! {
             biased;
-            _ = &mut stop => break,
+            () = &mut stop => break,
             accepted = tcp.accept() => match accepted {
                 Ok((stream, address)) => {
                     // Small answers shall not wait for more; a socket that refuses this works all the same.
@@ -93,6 +92,12 @@ pub async fn serve(tcp: TcpListener, control: Option<UnixListener>, router: Rout
     }
 }
 
+/// Waits until the server stops.
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server is gone: stopped as well.
+    stopping.wait_for(|stopping| *stopping).await.ok();
+}
+
 async fn accept_control(control: Option<&UnixListener>) -> io::Result<tokio::net::UnixStream> {
     match control {
         Some(listener) => listener.accept().await.map(|(stream, _)| stream),
@@ -108,7 +113,7 @@ async fn rest(error: &io::Error) {
     }
 }
 
-async fn connection<S>(stream: S, peer: Peer, router: Router, mut stopping: watch::Receiver<bool>)
+async fn connection<S>(stream: S, peer: Peer, router: Router, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -120,10 +125,7 @@ where
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let stop = async {
-        stopping.wait_for(|stopping| *stopping).await.ok();
-    };
-    let mut stop = pin!(stop);
+    let mut stop = pin!(stopped(stopping));
     let outcome = tokio::select! {
         biased;
         outcome = &mut serving => outcome,
