@@ -1,4 +1,12 @@
-//! Adapters for the core's ports, one module and one feature each. They never see each other.
+//! Adapters for the ports of `provisioning-core`: one module and one Cargo feature each, none on by default.
+//!
+//! No adapter knows another. Each keeps the `# Contract` of the port it implements.
 
+#[cfg(feature = "infrastructure")]
+pub mod infrastructure;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "ssh")]
+pub mod ssh;
+#[cfg(feature = "system")]
+pub mod system;

@@ -62,15 +62,16 @@ const MEMBERS: &str = "cat /etc/pve/.members";
 
 const START_JOIN: &str = r#"set -eu
 umask 077
-IFS= read -r secret
+IFS= read -r secret || [ -n "$secret" ]
 d=/run/provisioning-$1
-mkdir "$d" 2>/dev/null || { echo already; exit 0; }
+mkdir "$d" 2>/dev/null || { [ -d "$d" ] || { echo "$d cannot be made" >&2; exit 1; }; echo already; exit 0; }
 cd /
 { printf "%s\n" "$secret" | setsid sh -c "$5" provisioning-join-run "$d" "$2" "$3" "$4"; } </dev/null >/dev/null 2>&1 &
 echo started"#;
 
-/// The detached half of [`START_JOIN`]: its status file appears whole or not at all.
-const JOIN_RUN: &str = r#"echo $$ >"$1/pid"
+/// The detached half of [`START_JOIN`]: its pid and status files appear whole or not at all.
+const JOIN_RUN: &str = r#"echo $$ >"$1/pid.new"
+mv "$1/pid.new" "$1/pid"
 timeout -k 10 "$4" pvecm add "$2" --fingerprint "$3" >"$1/out" 2>"$1/err"
 echo $? >"$1/status.new"
 mv "$1/status.new" "$1/status""#;
@@ -90,18 +91,20 @@ const CLEAR_JOIN: &str = r#"d=/run/provisioning-$1
 [ -f "$d/status" ] || ! kill -0 "$(cat "$d/pid" 2>/dev/null || echo 1)" 2>/dev/null || exit 0
 rm -rf "$d""#;
 
+/// Without the cluster file system it would find no key where one may still stand, so it waits for that. A file that
+/// was written is read again: the cluster file system may refuse a write only when the file is closed.
 const REVOKE: &str = r#"set -eu
 umask 077
 rm -rf "/run/provisioning-$1"
+[ -e /etc/pve/.members ] || { echo "/etc/pve is not mounted" >&2; exit 4; }
 for f in /etc/pve/priv/authorized_keys /root/.ssh/authorized_keys /root/.ssh/authorized_keys.org \
   /root/.ssh/authorized_keys2.org /root/.ssh/authorized_keys2; do
-  [ -f "$f" ] && grep -qF -e "$2" "$f" || continue
+  [ -f "$f" ] || continue
+  grep -qF -e "$2" "$f" || { [ $? -eq 1 ] || exit 2; continue; }
   kept=$(grep -vF -e "$2" "$f") || [ $? -eq 1 ]
-  if [ -n "$kept" ]; then printf "%s\n" "$kept" >"$f"
-  elif [ "${f##*/}" = authorized_keys2 ]; then rm "$f"
-  else : >"$f"
-  fi
-  [ ! -f "$f" ] || ! grep -qF -e "$2" "$f" || { echo "$f still holds the key" >&2; exit 3; }
+  if [ -n "$kept" ]; then printf "%s\n" "$kept" >"$f"; else : >"$f"; fi
+  ! grep -qF -e "$2" "$f" || { echo "$f still holds the key" >&2; exit 3; }
+  [ -s "$f" ] || [ "${f##*/}" != authorized_keys2 ] || rm "$f"
 done"#;
 
 impl RemoteCommand {
