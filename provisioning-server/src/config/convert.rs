@@ -1,0 +1,304 @@
+//! From the tree of `provisioning.yaml` to [`Config`]: every section read to its end, all faults collected.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use provisioning_core::machine::Policy;
+use provisioning_core::model::{
+    BaseUrl, CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
+    ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
+};
+
+use super::reader::{Reader, Section};
+use super::{
+    AuthConfig, Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, PxeConfig, PxeMode, RespondTo,
+    ServerConfig, server_types,
+};
+
+const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
+                                  file and name that under credentials.root_password_hash_file";
+
+/// Reads everything; `None` when a fault left something out.
+pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
+    let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
+    let (server, public_url, tls_fingerprint) = server(reader, root.section("server"));
+    let pxe = pxe(root.section("pxe"), public_url.as_ref());
+    let hash = credentials(root.section("credentials"));
+    let proxmox = proxmox(root.section("proxmox"));
+    let infrastructure = infrastructure(root.section("infrastructure"));
+    let policy = timeouts(root.section("timeouts"));
+    let auth = auth(root.section("auth"), server.listen);
+    let logging = logging(root.section("logging"));
+    root.finish();
+    let server_types = server_types::read(reader, &types_file);
+
+    let (proxmox, public_url, root_password_hash) = (proxmox?, public_url?, hash?);
+    let site = Site {
+        public_url,
+        tls_fingerprint,
+        domain: proxmox.domain,
+        country: proxmox.country,
+        timezone: proxmox.timezone,
+        keyboard: proxmox.keyboard,
+        mailto: proxmox.mailto,
+        root_password_hash,
+        root_ssh_keys: proxmox.root_ssh_keys,
+        static_network: proxmox.static_network,
+        cluster: proxmox.cluster,
+    };
+    Some(Config {
+        path: path.to_path_buf(),
+        server,
+        site,
+        ssh_port: proxmox.ssh_port,
+        policy,
+        infrastructure,
+        pxe,
+        auth,
+        logging,
+        server_types,
+        server_types_file: types_file,
+        warnings: vec![],
+    })
+}
+
+fn server(reader: &Reader, mut section: Section<'_>) -> (ServerConfig, Option<BaseUrl>, Option<CertFingerprint>) {
+    let public_url: Option<BaseUrl> = section
+        .required("public_url", "write the URL under which machines reach this server, such as http://10.0.0.2:8080");
+    let listen = section
+        .parsed_as("listen", "an address and a port such as 0.0.0.0:8080")
+        .map_or(SocketAddr::from(([127, 0, 0, 1], 8080)), |(_, listen)| listen);
+    let data_dir = section.path("data_dir").unwrap_or_else(|| reader.path("data"));
+    let tls_fingerprint = section.parsed("tls_fingerprint");
+    let ours_alone = public_url.as_ref().is_some_and(|url| {
+        ["://127.", "://localhost", "://[::1]"].iter().any(|loopback| url.as_str().contains(loopback))
+    });
+    if ours_alone && !listen.ip().is_loopback() {
+        let problem = "is this machine's own loopback address, which no other machine can reach";
+        section.warn(section.place().clone(), "public_url", problem);
+    }
+    section.finish();
+    (ServerConfig { listen, data_dir }, public_url, tls_fingerprint)
+}
+
+fn pxe(mut section: Section<'_>, public_url: Option<&BaseUrl>) -> PxeConfig {
+    let config = PxeConfig {
+        interface: section.text("interface").map(|(_, text)| text),
+        subnet: section.parsed_as("subnet", "a subnet such as 10.0.0.0/24").map(|(_, subnet)| subnet),
+        mode: section.word("mode", &[("proxy", PxeMode::Proxy), ("dhcp", PxeMode::Dhcp)]).unwrap_or_default(),
+        respond_to: section
+            .word("respond_to", &[("registered", RespondTo::Registered), ("all", RespondTo::All)])
+            .unwrap_or_default(),
+    };
+    if let Some((_, true)) = section.truth("enabled") {
+        let url = public_url.map_or("{server.public_url}", BaseUrl::as_str);
+        let problem = "true needs the dnsmasq adapter, which this version does not have";
+        let help = format!("set it to false and point your DHCP server at {url}/ipxe/${{mac}}");
+        section.fault("enabled", problem, Some(help));
+    }
+    section.finish();
+    config
+}
+
+fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {
+    let written = ["root_password_hash", "root_password_hash_file"].iter().any(|key| section.is_written(key));
+    let hash = section.secret_parsed("root_password_hash");
+    if !written {
+        section.fault("root_password_hash", "is missing", Some(ROOT_PASSWORD_HELP.to_owned()));
+    }
+    section.finish();
+    hash
+}
+
+/// What `proxmox` says, before it is put together with the rest.
+struct Proxmox {
+    domain: Domain,
+    country: CountryCode,
+    timezone: Timezone,
+    keyboard: Keyboard,
+    mailto: MailAddress,
+    root_ssh_keys: Vec<SshPublicKey>,
+    static_network: Option<StaticNetwork>,
+    cluster: Option<Cluster>,
+    ssh_port: u16,
+}
+
+fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
+    let cluster = cluster(&mut section);
+    let static_network = static_network(&mut section);
+    let domain = or_default(&mut section, "domain", "internal");
+    let country = or_default(&mut section, "country", "us");
+    let timezone = or_default(&mut section, "timezone", "UTC");
+    let keyboard = or_default(&mut section, "keyboard", "en-us");
+    let mailto = or_default(&mut section, "mailto", "root@localhost");
+    let root_ssh_keys = section.list("root_ssh_keys").unwrap_or_default();
+    let ssh_port = match section.number::<u16>("ssh_port", "1 to 65535") {
+        Some(0) => {
+            section.fault("ssh_port", "0 is not a whole number from 1 to 65535", None);
+            22
+        }
+        port => port.unwrap_or(22),
+    };
+    section.finish();
+    Some(Proxmox {
+        domain: domain?,
+        country: country?,
+        timezone: timezone?,
+        keyboard: keyboard?,
+        mailto: mailto?,
+        root_ssh_keys,
+        static_network,
+        cluster,
+        ssh_port,
+    })
+}
+
+/// The value that was written or the default; `None` when what was written is wrong, which is reported.
+fn or_default<T: std::str::FromStr<Err: std::fmt::Display>>(
+    section: &mut Section<'_>,
+    key: &str,
+    default: &str,
+) -> Option<T> {
+    if section.is_written(key) { section.parsed(key) } else { default.parse().ok() }
+}
+
+fn cluster(section: &mut Section<'_>) -> Option<Cluster> {
+    let fingerprint: Option<CertFingerprint> = section.parsed("join_fingerprint");
+    let fingerprint_wrong = fingerprint.is_none() && section.was_written("join_fingerprint");
+    let password = section.secret("join_password");
+    let password_wrong =
+        password.is_none() && (section.was_written("join_password") || section.was_written("join_password_file"));
+    let (place, text) = section.text("existing_node").filter(|(_, text)| !text.is_empty())?;
+    let member: MemberAddr = match text.parse() {
+        Ok(member) => member,
+        Err(error) => {
+            section.fault_at(&place, "existing_node", format!("{text:?}: {error}; an IP address or a DNS name"));
+            return None;
+        }
+    };
+    if fingerprint.is_none() && !fingerprint_wrong {
+        let help = "run this on that node as root:\n\
+                    openssl x509 -noout -sha256 -fingerprint -in \
+                    $(ls /etc/pve/local/pveproxy-ssl.pem /etc/pve/local/pve-ssl.pem 2>/dev/null | head -1)";
+        let problem = format!("is missing: joining {member} needs its certificate's fingerprint");
+        section.fault("join_fingerprint", problem, Some(help.to_owned()));
+    }
+    if password.is_none() && !password_wrong {
+        let help = "put root's password on that node into a file that only you can read, and name it under \
+                    proxmox.join_password_file";
+        let problem = format!("is missing: joining {member} needs root's password there");
+        section.fault("join_password", problem, Some(help.to_owned()));
+    }
+    Some(Cluster { member, fingerprint: fingerprint?, password: password?.1 })
+}
+
+fn static_network(section: &mut Section<'_>) -> Option<StaticNetwork> {
+    let gateway = section.parsed_as::<IpAddr>("gateway", "an IP address");
+    let dns = section.parsed_as::<IpAddr>("dns", "an IP address");
+    match (gateway, dns) {
+        (Some((_, gateway)), Some((_, dns))) => Some(StaticNetwork { gateway, dns }),
+        (Some((place, _)), None) if !section.was_written("dns") => {
+            section.fault_at(&place, "gateway", "stands without dns: hosts with an address of their own need both");
+            None
+        }
+        (None, Some((place, _))) if !section.was_written("gateway") => {
+            section.fault_at(&place, "dns", "stands without gateway: hosts with an address of their own need both");
+            None
+        }
+        _ => None,
+    }
+}
+
+/// `None` when no service is named.
+fn infrastructure(mut section: Section<'_>) -> Option<InfrastructureConfig> {
+    let base_url = section.text("base_url").map(|(place, text)| (place, text.trim_end_matches('/').to_owned()));
+    let methods = [("POST", InventoryMethod::Post), ("PUT", InventoryMethod::Put), ("PATCH", InventoryMethod::Patch)];
+    let config = InfrastructureConfig {
+        base_url: base_url.as_ref().map_or_else(String::new, |(_, text)| text.clone()),
+        method: section.word("method", &methods).unwrap_or_default(),
+        path: section.text("path").map(|(_, text)| text),
+        headers: section.map("headers").into_iter().map(|(name, _, value)| (name, Secret::new(value))).collect(),
+        token: section.secret("token").map(|(_, token)| token),
+        body: section.text("body").map(|(_, text)| text),
+        server_type_map: server_type_map(&mut section),
+        timeout: section.duration("timeout"),
+        ca_pem: section.file("ca_file"),
+        conflict_means_known: section.truth("conflict_means_known").is_some_and(|(_, known)| known),
+    };
+    let known_scheme = ["http://", "https://"].iter().any(|scheme| config.base_url.starts_with(scheme));
+    if let Some((place, url)) = base_url.filter(|(_, text)| !text.is_empty())
+        && (!known_scheme || url.contains(['?', '#', ' ']))
+    {
+        let problem = format!("{url:?}: write an http:// or https:// URL without ? and #, or \"\" for no service");
+        section.fault_at(&place, "base_url", problem);
+    }
+    section.finish();
+    (!config.base_url.is_empty()).then_some(config)
+}
+
+fn server_type_map(section: &mut Section<'_>) -> BTreeMap<ServerTypeKey, String> {
+    let mut map = BTreeMap::new();
+    for (ours, place, theirs) in section.map("server_type_map") {
+        match ours.parse() {
+            Ok(key) => {
+                map.insert(key, theirs);
+            }
+            Err(error) => section.fault_at(&place, &format!("server_type_map.{ours}"), format!("{error}")),
+        }
+    }
+    map
+}
+
+fn timeouts(mut section: Section<'_>) -> Policy {
+    let default = Policy::default();
+    let policy = Policy {
+        pxe_booted: section.duration("pxe_booted").unwrap_or(default.pxe_booted),
+        installing: section.duration("installing").unwrap_or(default.installing),
+        installed: section.duration("installed").unwrap_or(default.installed),
+        first_boot: section.duration("first_boot").unwrap_or(default.first_boot),
+        joining: section.duration("joining").unwrap_or(default.joining),
+        resume_window: section.duration("resume_window").unwrap_or(default.resume_window),
+        ..default
+    };
+    section.finish();
+    policy
+}
+
+fn auth(mut section: Section<'_>, listen: SocketAddr) -> AuthConfig {
+    let admin = section.secret("admin_token");
+    let known = section.truth("i_know_this_is_open").is_some_and(|(_, known)| known);
+    let open = section.word("mode", &[("token", false), ("open", true)]).unwrap_or(false);
+    if open && !known && !listen.ip().is_loopback() {
+        let help = "set server.listen to a loopback address, or auth.mode to token, or write \
+                    auth.i_know_this_is_open: true";
+        let problem = format!("open lets everybody who reaches {listen} wipe every host");
+        section.fault("mode", problem, Some(help.to_owned()));
+    }
+    let admin = admin.and_then(|(place, token)| {
+        let length = token.expose().len();
+        let fits = (20..=200).contains(&length) && token.expose().bytes().all(|b| b.is_ascii_graphic());
+        if !fits {
+            let problem =
+                "has from 20 to 200 printable characters without spaces: make one with `openssl rand -hex 32`";
+            section.fault_at(&place, "admin_token", problem);
+        }
+        fits.then_some(token)
+    });
+    section.finish();
+    if open { AuthConfig::Open } else { AuthConfig::Token { admin } }
+}
+
+fn logging(mut section: Section<'_>) -> LoggingConfig {
+    let format = section.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]).unwrap_or_default();
+    let level = section.text("level");
+    if let Some((place, text)) = &level
+        && let Err(error) = text.parse::<tracing_subscriber::EnvFilter>()
+    {
+        let problem = format!("{text:?} is no log level such as info, debug or info,provisioning_core=debug: {error}");
+        section.fault_at(place, "level", problem);
+    }
+    section.finish();
+    LoggingConfig { format, level: level.map_or_else(|| "info".to_owned(), |(_, text)| text) }
+}

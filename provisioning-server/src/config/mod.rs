@@ -1,0 +1,235 @@
+//! The configuration: `provisioning.yaml`, `server-types.yaml` and the environment, parsed into types at once.
+//!
+//! All faults are reported together, each with its file, line and key, before anything starts.
+
+mod convert;
+mod fault;
+mod nearness;
+mod reader;
+mod secret;
+mod server_types;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use provisioning_core::machine::Policy;
+use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
+
+pub use fault::{Fault, Faults, Place};
+
+use reader::Reader;
+use tree::Tree;
+
+/// What environment variables that set keys begin with: `PROVISIONING__SERVER__PUBLIC_URL` is `server.public_url`.
+pub const VARIABLE_PREFIX: &str = "PROVISIONING__";
+
+/// Where the configuration is looked for when no `--config` is given.
+pub const DEFAULT_PATHS: [&str; 2] = ["provisioning.yaml", "/etc/provisioning/provisioning.yaml"];
+
+/// A configuration without faults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// Where the server listens, and where it keeps its data.
+    pub server: ServerConfig,
+    /// What all hosts share.
+    pub site: Site,
+    /// The port of the hosts' SSH servers. Default 22.
+    pub ssh_port: u16,
+    /// Time limits.
+    pub policy: Policy,
+    /// The inventory service; `None` tells nobody.
+    pub infrastructure: Option<InfrastructureConfig>,
+    /// Netbooting.
+    pub pxe: PxeConfig,
+    /// Who may operate.
+    pub auth: AuthConfig,
+    /// How is logged.
+    pub logging: LoggingConfig,
+    /// The hardware classes.
+    pub server_types: Vec<ServerType>,
+    /// The file the hardware classes came from.
+    pub server_types_file: PathBuf,
+    /// What is no fault but deserves a look.
+    pub warnings: Vec<Fault>,
+}
+
+/// `server`: where it listens, and where it keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The address for operators and machines. Default `127.0.0.1:8080`, so that nothing is open by accident.
+    pub listen: SocketAddr,
+    /// The directory of the database, the key file and the images. Default `data` beside the configuration.
+    pub data_dir: PathBuf,
+}
+
+/// `pxe`: how machines find their boot script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PxeConfig {
+    /// The network interface of the machines' LAN.
+    pub interface: Option<String>,
+    /// Their subnet.
+    pub subnet: Option<IpNet>,
+    /// Whether addresses come from another DHCP server.
+    pub mode: PxeMode,
+    /// Who is answered.
+    pub respond_to: RespondTo,
+}
+
+/// Whether addresses come from another DHCP server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PxeMode {
+    /// From another: we only add what to boot.
+    #[default]
+    Proxy,
+    /// From us.
+    Dhcp,
+}
+
+/// Which machines are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RespondTo {
+    /// Registered ones.
+    #[default]
+    Registered,
+    /// All, to discover unknown ones.
+    All,
+}
+
+/// `infrastructure`: the inventory service and the request that tells it of a host.
+#[derive(Clone, Debug)]
+pub struct InfrastructureConfig {
+    /// Where it is: an http or https URL without query.
+    pub base_url: String,
+    /// The request's method. Default PUT.
+    pub method: InventoryMethod,
+    /// The request's path, a template; `None` is the documented default.
+    pub path: Option<String>,
+    /// Further headers; values may be templates and may hold credentials.
+    pub headers: BTreeMap<String, Secret<String>>,
+    /// A bearer token.
+    pub token: Option<Secret<String>>,
+    /// The request's JSON body, a template; `None` is the documented default.
+    pub body: Option<String>,
+    /// Our server type keys to the service's own.
+    pub server_type_map: BTreeMap<ServerTypeKey, String>,
+    /// How long one request may take; `None` is the adapter's default.
+    pub timeout: Option<Duration>,
+    /// Certificates that the service's own is checked against, as PEM, in place of the system's.
+    pub ca_pem: Option<String>,
+    /// Whether the answer 409 means that the service knows the host already.
+    pub conflict_means_known: bool,
+}
+
+/// The methods that an inventory request may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InventoryMethod {
+    /// PUT.
+    #[default]
+    Put,
+    /// POST.
+    Post,
+    /// PATCH.
+    Patch,
+}
+
+impl InventoryMethod {
+    /// The method as HTTP writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// `auth`: who may operate.
+#[derive(Clone, Debug)]
+pub enum AuthConfig {
+    /// Whoever has a token: the configured one, or the one that the first start generates.
+    Token {
+        /// The configured token.
+        admin: Option<Secret<String>>,
+    },
+    /// Everybody who reaches the server.
+    Open,
+}
+
+/// `logging`: how is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggingConfig {
+    /// Text for people, JSON for programs. Default text.
+    pub format: LogFormat,
+    /// A filter as tracing's `EnvFilter` reads it. Default `info`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Config {
+    /// Reads `path`, the server types beside it and `variables` over both.
+    ///
+    /// # Errors
+    /// Every fault of both files and of the variables.
+    pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Faults> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let shared: Arc<Path> = Arc::from(path.as_path());
+        let base = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let reader = Reader::new(&base);
+        let mut tree = read_tree(&path).map_err(|fault| Faults(vec![fault]))?;
+        for (name, value) in variables {
+            if let Some(keys) = keys_of_variable(&name) {
+                tree.overlay(&keys, &name, &value);
+            }
+        }
+        let config = convert::config(&reader, reader.root(tree), &shared);
+        let (faults, warnings) = reader.into_parts();
+        match config {
+            Some(config) if faults.is_empty() => Ok(Self { warnings, ..config }),
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+/// Reads hardware classes from a file.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_server_types(path: &Path) -> Result<Vec<ServerType>, Faults> {
+    let reader = Reader::new(path.parent().unwrap_or(Path::new("/")));
+    let types = server_types::read(&reader, path);
+    let (faults, _) = reader.into_parts();
+    if faults.is_empty() { Ok(types) } else { Err(Faults(faults)) }
+}
+
+fn read_tree(path: &Path) -> Result<Tree, Fault> {
+    let shared: Arc<Path> = Arc::from(path);
+    let text = std::fs::read_to_string(path).map_err(|error| Fault {
+        place: Place::whole(&shared),
+        key: String::new(),
+        problem: format!("cannot be read: {error}"),
+        help: None,
+    })?;
+    Tree::parse(&text, &shared)
+}
+
+/// `PROVISIONING__SERVER__PUBLIC_URL` to `server`, `public_url`.
+fn keys_of_variable(name: &str) -> Option<Vec<String>> {
+    let keys: Vec<String> = name.strip_prefix(VARIABLE_PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
+    keys.iter().all(|key| !key.is_empty()).then_some(keys)
+}

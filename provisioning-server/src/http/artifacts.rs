@@ -1,0 +1,148 @@
+//! What firmware downloads: kernel, initrd and ISO of an operation, as byte ranges of the stock image.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use provisioning_core::model::{Image, ImageId, Operation, Secret};
+
+use super::App;
+use super::downloads::Part;
+use super::problem::{Kind, Problem};
+use crate::images::artifact::{Artifact, StoredImage};
+use crate::images::import::{ImageStore, OpenError};
+use crate::images::mode::ModeFile;
+use crate::images::range::{Wanted, content_range, is_unchanged, unsatisfied_range, wanted};
+
+/// Open images: each is inspected once, not on every request.
+#[derive(Debug)]
+pub struct LoadedImages {
+    store: ImageStore,
+    loaded: Mutex<BTreeMap<ImageId, StoredImage>>,
+}
+
+impl LoadedImages {
+    /// Over the folder of images.
+    pub fn new(store: ImageStore) -> Self {
+        Self { store, loaded: Mutex::default() }
+    }
+
+    /// The folder of images.
+    pub fn store(&self) -> &ImageStore {
+        &self.store
+    }
+
+    /// An image, opened now or before.
+    ///
+    /// # Errors
+    /// As [`ImageStore::load`].
+    pub async fn load(&self, image: &Image) -> Result<StoredImage, OpenError> {
+        if let Some(loaded) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&image.id) {
+            return Ok(loaded.clone());
+        }
+        let stored = self.store.load(image).await?;
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(image.id, stored.clone());
+        Ok(stored)
+    }
+
+    /// Closes an image that was removed.
+    pub fn forget(&self, image: ImageId) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(&image);
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/boot/{token}/{file}", get(serve))
+}
+
+async fn serve(
+    State(app): State<Arc<App>>,
+    Path((token, file)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let part = match file.as_str() {
+        "vmlinuz" => Part::Kernel,
+        "initrd" => Part::Initrd,
+        "proxmox-auto.iso" => Part::Iso,
+        _ => {
+            let problem = Problem::new(Kind::NoSuchPath, "an operation has vmlinuz, initrd and proxmox-auto.iso");
+            return Err(problem);
+        }
+    };
+    let operation = app.orchestrator.authorise(&token).await?;
+    let artifact = app.artifact(&operation, part).await?;
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if is_unchanged(text(header::IF_NONE_MATCH), artifact.etag()) {
+        return Ok(answer(StatusCode::NOT_MODIFIED, &artifact, None, Body::empty()));
+    }
+    let len = artifact.len();
+    // A range is a matter of GET alone (RFC 9110 §14.2).
+    let range = text(header::RANGE).filter(|_| method == Method::GET);
+    let (status, sent) = match wanted(range, text(header::IF_RANGE), artifact.etag(), len) {
+        Wanted::Whole => (StatusCode::OK, 0..len),
+        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Wanted::Nothing => {
+            let mut response =
+                Problem::new(Kind::RangeNotSatisfiable, format!("there are {len} bytes")).into_response();
+            insert(response.headers_mut(), header::CONTENT_RANGE, &unsatisfied_range(len));
+            return Ok(response);
+        }
+    };
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        let counter = app.downloads.begin(operation.id, part, len, sent.start);
+        Body::new(artifact.slice(sent.clone()).into_body(counter))
+    };
+    Ok(answer(status, &artifact, Some(sent), body))
+}
+
+fn answer(status: StatusCode, artifact: &Artifact, sent: Option<Range<u64>>, body: Body) -> Response {
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    insert(headers, header::ETAG, artifact.etag());
+    if let Some(sent) = sent {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent.end - sent.start));
+        if status == StatusCode::PARTIAL_CONTENT {
+            insert(headers, header::CONTENT_RANGE, &content_range(&sent, artifact.len()));
+        }
+    }
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+impl App {
+    /// A part of the image that an operation installs, with the operation's own mode file in it.
+    async fn artifact(&self, operation: &Operation, part: Part) -> Result<Artifact, Problem> {
+        let image = self.orchestrator.store().image(operation.image).await?;
+        let image = image.ok_or_else(|| Problem::new(Kind::ImageGone, "the operation's image was removed"))?;
+        let stored = self.images.load(&image).await?;
+        let site = self.orchestrator.site();
+        // Installers before 9.2 send no header of ours, so the token stands in the URL as well.
+        let path = Secret::new(format!("/api/boot/answer?token={}", operation.token.expose()));
+        let url = Secret::new(site.public_url.join(path.expose()));
+        let mode =
+            ModeFile { url: url.expose(), token: Some(&operation.token), cert_fingerprint: site.tls_fingerprint };
+        let mode = Secret::new(mode.render());
+        Ok(match part {
+            Part::Kernel => Artifact::kernel(&stored),
+            Part::Initrd => Artifact::initrd(&stored, mode.expose().as_bytes())?,
+            Part::Iso => Artifact::iso(&stored, mode.expose().as_bytes())?,
+        })
+    }
+}

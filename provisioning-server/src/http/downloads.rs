@@ -1,0 +1,126 @@
+//! How much of its boot artifacts each operation has been served: what the dashboard shows in percent.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use provisioning_core::model::OperationId;
+use serde::Serialize;
+
+/// Operations whose counters are kept; beyond these the oldest are forgotten.
+const KEPT_MAX: usize = 1024;
+
+/// What of an image is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The installer's kernel.
+    Kernel,
+    /// Its initrd with the ISO inside.
+    Initrd,
+    /// The ISO by itself.
+    Iso,
+}
+
+/// How far a download has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Download {
+    /// Bytes served.
+    pub bytes: u64,
+    /// Bytes there are.
+    pub total: u64,
+}
+
+/// The counters of all operations. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Downloads {
+    counters: Arc<Mutex<BTreeMap<OperationId, BTreeMap<Part, Counter>>>>,
+    /// Rises with every byte, so that watchers need no lock to see that nothing moved.
+    generation: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+struct Counter {
+    served: Arc<AtomicU64>,
+    total: u64,
+}
+
+impl Downloads {
+    /// Counts a part of `total` bytes from its byte `from` on; a download from the start begins anew. The result is
+    /// told of every frame's length.
+    pub fn begin(
+        &self,
+        operation: OperationId,
+        part: Part,
+        total: u64,
+        from: u64,
+    ) -> impl FnMut(u64) + Send + 'static + use<> {
+        let served = Arc::new(AtomicU64::new(from));
+        let generation = Arc::clone(&self.generation);
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.entry(operation).or_default().insert(part, Counter { served: Arc::clone(&served), total });
+        while counters.len() > KEPT_MAX {
+            counters.pop_first();
+        }
+        move |bytes| {
+            served.fetch_add(bytes, Ordering::Relaxed);
+            generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How far an operation's download has come.
+    pub fn of(&self, operation: OperationId) -> Option<Download> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.get(&operation).map(sum)
+    }
+
+    /// All downloads.
+    pub fn all(&self) -> BTreeMap<OperationId, Download> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.iter().map(|(operation, parts)| (*operation, sum(parts))).collect()
+    }
+
+    /// A number that changes with every byte served.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+}
+
+fn sum(parts: &BTreeMap<Part, Counter>) -> Download {
+    let counted = parts.values().map(|c| (c.served.load(Ordering::Relaxed).min(c.total), c.total));
+    let (bytes, total) = counted.fold((0, 0), |sum, (bytes, total)| (sum.0 + bytes, sum.1 + total));
+    Download { bytes, total }
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioning_core::model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_download_that_starts_over_counts_from_the_start() {
+        let downloads = Downloads::default();
+        let operation = OperationId::new(Timestamp::from_millis(1), [1; 10]);
+        let mut served = downloads.begin(operation, Part::Initrd, 100, 0);
+        served(60);
+        assert_eq!(downloads.of(operation), Some(Download { bytes: 60, total: 100 }));
+        let mut again = downloads.begin(operation, Part::Initrd, 100, 0);
+        again(10);
+        served(40);
+        assert_eq!(downloads.of(operation), Some(Download { bytes: 10, total: 100 }));
+        downloads.begin(operation, Part::Kernel, 10, 0)(200);
+        assert_eq!(downloads.of(operation), Some(Download { bytes: 20, total: 110 }));
+    }
+
+    #[test]
+    fn only_the_latest_operations_are_kept() {
+        let downloads = Downloads::default();
+        let id = |n: usize| OperationId::new(Timestamp::from_millis(i64::try_from(n).unwrap()), [1; 10]);
+        for n in 1..=KEPT_MAX + 2 {
+            downloads.begin(id(n), Part::Iso, 1, 0)(1);
+        }
+        assert_eq!(downloads.all().len(), KEPT_MAX);
+        assert_eq!(downloads.of(id(2)), None);
+        assert!(downloads.of(id(KEPT_MAX + 2)).is_some());
+    }
+}

@@ -1,0 +1,68 @@
+//! HTTP: one file per audience. `problem`, `body` and `view` are what they share, `error` maps the core's errors.
+
+pub mod artifacts;
+pub mod auth;
+pub mod body;
+pub mod downloads;
+mod error;
+pub mod events;
+mod hosts;
+mod images;
+pub mod listen;
+mod login;
+mod machines;
+mod operations;
+mod ops;
+pub mod problem;
+pub mod view;
+
+use std::sync::{Arc, RwLock};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use provisioning_core::orchestrator::Orchestrator;
+use tokio::sync::watch;
+
+use artifacts::LoadedImages;
+use auth::Operators;
+use downloads::Downloads;
+
+pub use error::chain;
+
+/// What all handlers share.
+pub struct App {
+    /// The core.
+    pub orchestrator: Arc<Orchestrator>,
+    /// The images on disk.
+    pub images: LoadedImages,
+    /// Who may operate.
+    pub operators: Operators,
+    /// What machines have been served.
+    pub downloads: Downloads,
+    /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
+    pub server_type_faults: RwLock<Vec<String>>,
+    /// Becomes true when the server stops: endless streams end then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    let operators = Router::new()
+        .merge(hosts::routes())
+        .merge(operations::routes())
+        .merge(images::routes())
+        .merge(events::routes())
+        .merge(ops::operators_routes())
+        .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
+    Router::new()
+        .merge(operators)
+        .merge(machines::routes())
+        .merge(artifacts::routes())
+        .merge(login::routes())
+        .merge(ops::public_routes())
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        // Handlers set limits of their own, by audience.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(app)
+}

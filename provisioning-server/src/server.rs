@@ -1,0 +1,178 @@
+//! A running server: listeners, the orchestrator's loop and the watch on `server-types.yaml`, started and stopped
+//! together.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use provisioning_core::machine::Policy;
+use provisioning_core::model::{ServerType, Site};
+use provisioning_core::orchestrator::{Orchestrator, Ports, ServerTypes};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Faults, load_server_types};
+use crate::http::artifacts::LoadedImages;
+use crate::http::auth::{Access, Operators};
+use crate::http::downloads::Downloads;
+use crate::http::listen::stopped;
+use crate::http::{self, App};
+use crate::images::import::ImageStore;
+
+/// How often `server-types.yaml` is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What a server is made of.
+pub struct Setup {
+    /// Everything the orchestrator asks of the world.
+    pub ports: Ports,
+    /// What all hosts share.
+    pub site: Site,
+    /// Time limits.
+    pub policy: Policy,
+    /// The hardware classes.
+    pub server_types: Vec<ServerType>,
+    /// The images.
+    pub images: ImageStore,
+    /// Who may operate.
+    pub access: Access,
+}
+
+/// A server that is not yet served: its handlers answer, its loop does not run.
+pub struct Server {
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Puts a server together.
+    pub fn new(setup: Setup) -> Self {
+        let Setup { ports, site, policy, server_types, images, access } = setup;
+        let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
+        let public_url = site.public_url.clone();
+        let orchestrator = Orchestrator::new(ports, Arc::new(site), policy, by_key(server_types));
+        let (stop, stopping) = watch::channel(false);
+        let app = App {
+            orchestrator: Arc::new(orchestrator),
+            images: LoadedImages::new(images),
+            operators: Operators::new(access, public_url, clock, entropy),
+            downloads: Downloads::default(),
+            server_type_faults: RwLock::default(),
+            stopping,
+        };
+        Self { app: Arc::new(app), stop }
+    }
+
+    /// What the handlers share.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// All routes, for calls within the process.
+    pub fn router(&self) -> axum::Router {
+        http::router(Arc::clone(&self.app))
+    }
+
+    /// Starts to serve on `tcp` and `control`, and to do the work that is owed.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(self, tcp: TcpListener, control: Option<UnixListener>) -> std::io::Result<Running> {
+        let address = tcp.local_addr()?;
+        let mut tasks = JoinSet::new();
+        let stopping = self.app.stopping.clone();
+        tasks.spawn(http::listen::serve(tcp, control, self.router(), stopping.clone()));
+        tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
+        Ok(Running { app: self.app, stop: self.stop, tasks, address })
+    }
+}
+
+/// A server that serves.
+pub struct Running {
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the handlers share.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Follows the edits of `server-types.yaml` from now on. A bad edit changes nothing but what is said of it.
+    pub fn follow_server_types(&mut self, path: PathBuf) {
+        let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped(stopping) => {}
+                () = follow(&app, &path) => {}
+            }
+        });
+    }
+
+    /// Serves until `signal`, then finishes what is under way.
+    ///
+    /// # Errors
+    /// When a task panicked: going on without it would hide that.
+    pub async fn until(mut self, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let mut outcome = tokio::select! {
+            biased;
+            () = signal => Ok(()),
+            Some(ended) = self.tasks.join_next() => ended.context("a part of the server has failed"),
+        };
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            outcome = outcome.and(ended.context("a part of the server has failed"));
+        }
+        outcome
+    }
+}
+
+/// Hardware classes by their keys.
+fn by_key(types: Vec<ServerType>) -> ServerTypes {
+    types.into_iter().map(|class| (class.key.clone(), class)).collect()
+}
+
+async fn follow(app: &App, path: &Path) {
+    let mut known = stamp(path).await;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = stamp(path).await;
+        if now == known {
+            continue;
+        }
+        known = now;
+        let owned = path.to_owned();
+        let loaded = tokio::task::spawn_blocking(move || load_server_types(&owned)).await;
+        let faults = match loaded {
+            Ok(Ok(types)) => {
+                tracing::info!(path = %path.display(), count = types.len(), "read the server types anew");
+                app.orchestrator.replace_server_types(by_key(types));
+                vec![]
+            }
+            Ok(Err(Faults(faults))) => faults.iter().map(ToString::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        for fault in &faults {
+            tracing::warn!(%fault, "kept the server types as they were");
+        }
+        *app.server_type_faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+}
+
+/// What an edit changes: time and size; `None` when the file is not there.
+async fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = tokio::fs::metadata(path).await.ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
