@@ -1,7 +1,8 @@
 //! What is asked of the database: one statement each, so that each sees one state of it.
 
+use provisioning_core::machine::Phase;
 use provisioning_core::model::{
-    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
+    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, ServerTypeKey, Timestamp,
 };
 use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuery, Work};
 use rusqlite::{Connection, Params, Row, params};
@@ -54,8 +55,8 @@ pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostReco
     );
     let params = params![
         filter.after.as_ref().map(Hostname::as_str),
-        filter.phase.map(|phase| phase.as_str()),
-        filter.server_type.as_ref().map(|key| key.as_str()),
+        filter.phase.map(Phase::as_str),
+        filter.server_type.as_ref().map(ServerTypeKey::as_str),
         filter.text,
         filter.limit.map_or(-1, bounded),
     ];
