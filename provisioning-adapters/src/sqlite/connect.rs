@@ -47,7 +47,7 @@ pub enum OpenError {
         /// Its version.
         found: i64,
         /// The newest version that this release knows.
-        known: i64,
+        known: u32,
     },
     /// It has tables that are not ours.
     #[error("the file {path} is the database of another program: name another file")]

@@ -1,7 +1,8 @@
 //! What is asked of the database: one statement each, so that each sees one state of it.
 
+use provisioning_core::machine::Phase;
 use provisioning_core::model::{
-    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
+    Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, ServerTypeKey, Timestamp,
 };
 use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuery, Work};
 use rusqlite::{Connection, Params, Row, params};
@@ -21,6 +22,25 @@ macro_rules! hosts {
     };
 }
 
+/// Journal entries behind a place, at most so many; conditions are put into it.
+macro_rules! journal {
+    ($and:literal) => {
+        concat!(
+            "SELECT seq, at, host, operation, source, what FROM journal WHERE seq > ?1 ",
+            $and,
+            " ORDER BY seq LIMIT ?2"
+        )
+    };
+}
+
+// A text each, so that each is served by its index.
+const ENTRIES: &str = journal!("");
+const ENTRIES_OF_HOST: &str = journal!("AND host = ?3");
+const ENTRIES_OF_OPERATION: &str = journal!("AND operation = ?3");
+const ENTRIES_OF_BOTH: &str = journal!("AND operation = ?3 AND host = ?4");
+const HOST_BY_MAC: &str = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
+const OVERDUE: &str = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
+const NEXT_DEADLINE: &str = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
 const OPERATION: &str =
     "SELECT id, host, image, server_type, token, public_key, started_at FROM operations WHERE id = ?1";
 const OPERATIONS_OF: &str = "SELECT id, host, image, server_type, token, public_key, started_at FROM operations
@@ -38,8 +58,7 @@ pub(super) fn host_by_name(db: &Connection, name: &Hostname) -> Result<Option<Ho
 }
 
 pub(super) fn host_by_mac(db: &Connection, mac: MacAddr) -> Result<Option<HostRecord>, Fault> {
-    let sql = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
-    one(db, sql, [mac.to_string()], rows::host)
+    one(db, HOST_BY_MAC, [mac.to_string()], rows::host)
 }
 
 pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostRecord>, Fault> {
@@ -54,8 +73,8 @@ pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostReco
     );
     let params = params![
         filter.after.as_ref().map(Hostname::as_str),
-        filter.phase.map(|phase| phase.as_str()),
-        filter.server_type.as_ref().map(|key| key.as_str()),
+        filter.phase.map(Phase::as_str),
+        filter.server_type.as_ref().map(ServerTypeKey::as_str),
         filter.text,
         filter.limit.map_or(-1, bounded),
     ];
@@ -63,13 +82,11 @@ pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostReco
 }
 
 pub(super) fn overdue(db: &Connection, at: Timestamp) -> Result<Vec<HostId>, Fault> {
-    let sql = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
-    all(db, sql, [at.as_millis()], |row| Fields::of("hosts", row).id("id", HostId::from_bytes))
+    all(db, OVERDUE, [at.as_millis()], |row| Fields::of("hosts", row).id("id", HostId::from_bytes))
 }
 
 pub(super) fn next_deadline(db: &Connection) -> Result<Option<Timestamp>, Fault> {
-    let sql = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
-    Ok(one(db, sql, [], |row| Fields::of("hosts", row).time_if_any("deadline"))?.flatten())
+    Ok(one(db, NEXT_DEADLINE, [], |row| Fields::of("hosts", row).time_if_any("deadline"))?.flatten())
 }
 
 pub(super) fn operation(db: &Connection, id: OperationId) -> Result<Option<Operation>, Fault> {
@@ -89,28 +106,15 @@ pub(super) fn artefacts(db: &Connection, operation: OperationId) -> Result<Vec<A
 }
 
 pub(super) fn journal(db: &Connection, query: &JournalQuery) -> Result<Vec<JournalEntry>, Fault> {
-    /// A condition each, so that each is served by its index.
-    macro_rules! journal {
-        ($and:literal) => {
-            concat!(
-                "SELECT seq, at, host, operation, source, what FROM journal WHERE seq > ?1 ",
-                $and,
-                " ORDER BY seq LIMIT ?2"
-            )
-        };
-    }
     let after = i64::try_from(query.after).unwrap_or(i64::MAX);
     let limit = bounded(query.limit);
-    match (query.host, query.operation) {
-        (None, None) => all(db, journal!(""), params![after, limit], rows::entry),
-        (Some(host), None) => all(db, journal!("AND host = ?3"), params![after, limit, host.as_bytes()], rows::entry),
-        (None, Some(operation)) => {
-            all(db, journal!("AND operation = ?3"), params![after, limit, operation.as_bytes()], rows::entry)
-        }
-        (Some(host), Some(operation)) => {
-            let params = params![after, limit, operation.as_bytes(), host.as_bytes()];
-            all(db, journal!("AND operation = ?3 AND host = ?4"), params, rows::entry)
-        }
+    let host = query.host.as_ref().map(HostId::as_bytes);
+    let operation = query.operation.as_ref().map(OperationId::as_bytes);
+    match (host, operation) {
+        (None, None) => all(db, ENTRIES, params![after, limit], rows::entry),
+        (Some(host), None) => all(db, ENTRIES_OF_HOST, params![after, limit, host], rows::entry),
+        (None, Some(operation)) => all(db, ENTRIES_OF_OPERATION, params![after, limit, operation], rows::entry),
+        (Some(host), Some(operation)) => all(db, ENTRIES_OF_BOTH, params![after, limit, operation, host], rows::entry),
     }
 }
 
@@ -182,4 +186,34 @@ fn all<T>(
 
 fn bounded(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::connect;
+
+    #[test]
+    fn what_is_asked_often_walks_through_no_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = connect::writer(&dir.path().join("test.db")).unwrap();
+        let asked_often = [
+            HOST_BY_MAC,
+            hosts!("WHERE h.name = ?1"),
+            OPERATION,
+            OPERATIONS_OF,
+            OVERDUE,
+            NEXT_DEADLINE,
+            ENTRIES,
+            ENTRIES_OF_HOST,
+            ENTRIES_OF_OPERATION,
+            ENTRIES_OF_BOTH,
+        ];
+        for sql in asked_often {
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> =
+                statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap();
+            assert!(!plan.is_empty() && plan.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {plan:?}");
+        }
+    }
 }

@@ -15,11 +15,11 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Written into the header of our files, so that no other program's file is taken for one: `prov`.
 const APPLICATION_ID: i32 = 0x7072_6f76;
 
-/// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; 1] = [TABLES];
+/// The version that this program writes: the number of migrations.
+pub(super) const VERSION: u32 = 1;
 
-/// The version that this program writes.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+/// What takes a file from version N to N + 1.
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES];
 
 /// Ids are the 16 bytes of a UUID, times are milliseconds since 1970 UTC, words are the core's stable names.
 ///

@@ -148,8 +148,11 @@ fn load(path: &Path) -> Result<SealingKey, KeyFileError> {
 fn create(path: &Path) -> io::Result<()> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(bytes.as_mut_slice())?;
+    // A name that no other process or task writes to.
+    let mut suffix = [0; 8];
+    getrandom::fill(&mut suffix)?;
     let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}.new", std::process::id()));
+    draft.push(format!(".{:016x}.new", u64::from_be_bytes(suffix)));
     let draft = PathBuf::from(draft);
     let made = write_draft(&draft, bytes.as_slice()).and_then(|()| match fs::hard_link(&draft, path) {
         // Another process was faster: its key is the key.
@@ -164,9 +167,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(draft)?;
-    // A draft left by a crash keeps its own mode.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -211,6 +212,18 @@ mod tests {
         assert_ne!(*made.0, [0; 32]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
         assert_eq!(format!("{made:?}"), "SealingKey(***)");
+    }
+
+    #[test]
+    fn those_who_make_the_key_file_at_once_get_the_same_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vault.key");
+        let keys: Vec<SealingKey> = std::thread::scope(|scope| {
+            let racers: Vec<_> = (0..8).map(|_| scope.spawn(|| SealingKey::load_or_create(&path).unwrap())).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key.0 == *keys[0].0));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
     }
 
     #[test]

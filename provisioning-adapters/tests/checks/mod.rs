@@ -7,12 +7,18 @@ pub(crate) mod store;
 pub(crate) mod vault;
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use provisioning_core::ports::{Store, Vault};
 
 /// How a check ends.
 pub(crate) type Checked = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The error of what must not succeed.
+pub(crate) fn refusal<T: Debug, E>(outcome: Result<T, E>) -> E {
+    outcome.expect_err("it is refused")
+}
 
 /// Opens the same data each time; what was opened before is dropped first, unless a check says otherwise.
 pub(crate) trait Fixture {

@@ -73,6 +73,20 @@ fn a_directory_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn stores_that_make_the_file_at_once_all_open_it() -> Checked {
+    let fixture = InTempDir::new();
+    let stores: Vec<SqliteStore> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..8).map(|_| scope.spawn(|| fixture.open())).collect();
+        racers.into_iter().map(|racer| racer.join().expect("each of them opens it")).collect()
+    });
+    register(&stores[0], 1).await?;
+    for store in &stores {
+        assert!(store.host(host_id(1)).await?.is_some());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn only_the_owner_can_read_what_the_store_writes() -> Checked {
     let fixture = InTempDir::new();
     let store = fixture.open();

@@ -1,7 +1,7 @@
 //! Several at once: callers of one store, and stores on one file.
 
 use provisioning_core::machine::HostState;
-use provisioning_core::ports::{Change, JournalQuery, Revision, Store, StoreError};
+use provisioning_core::ports::{Change, HostFilter, JournalQuery, Revision, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::InTempDir;
@@ -84,7 +84,7 @@ async fn of_64_commits_at_once_all_land_but_the_bad_one() -> Checked {
     }
     places.sort_unstable();
     assert_eq!(places, (1..=63).collect::<Vec<_>>());
-    assert_eq!(store.hosts(&Default::default()).await?.len(), 63);
+    assert_eq!(store.hosts(&HostFilter::default()).await?.len(), 63);
     Ok(())
 }
 
@@ -96,7 +96,7 @@ async fn callers_that_are_cancelled_wedge_nobody() -> Checked {
         let (writer, reader) = (store.clone(), store.clone());
         let change = Change::to(host(n)?, HostState::Registered, None);
         let writing = tokio::spawn(async move { writer.commit(change).await });
-        let reading = tokio::spawn(async move { reader.hosts(&Default::default()).await });
+        let reading = tokio::spawn(async move { reader.hosts(&HostFilter::default()).await });
         writing.abort();
         reading.abort();
         store.append(vec![entry(None, None, "still here")]).await?;

@@ -56,12 +56,12 @@ async fn no_byte_of_a_private_key_is_ever_in_the_files() -> Checked {
 
 #[tokio::test]
 async fn nothing_of_an_erased_key_stays_in_the_files_however_rows_were_moved() -> Checked {
-    const KEYS: usize = 150;
+    const KEYS: usize = 60;
     let fixture = InTempDir::new();
     let vault = fixture.open_vault();
     // Ids in an order of their own, so that rows come and go in the middle of pages.
     let id = |n: usize| {
-        let n = u8::try_from((n * 67) % KEYS).unwrap_or(0);
+        let n = u8::try_from((n * 37) % KEYS).unwrap_or(0);
         OperationId::new(Timestamp::from_millis(at(0).as_millis() + i64::from(n)), [n; 10])
     };
     for n in 0..KEYS {

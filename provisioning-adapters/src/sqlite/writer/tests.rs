@@ -63,13 +63,14 @@ async fn writers_that_wait_together_share_one_commit_and_a_bad_one_fails_alone()
     let mut jobs = JoinSet::new();
     {
         let writer = Arc::clone(&fixture.writer);
-        let (held, hold) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
+        let (is_held, held) = std::sync::mpsc::channel::<()>();
+        let (let_go, release) = std::sync::mpsc::channel::<()>();
         let holder = spawn_blocking(move || {
             let _connection = lock(&writer.connection);
-            held.0.send(()).unwrap();
-            hold.1.recv().unwrap();
+            is_held.send(()).unwrap();
+            release.recv().unwrap();
         });
-        held.1.recv().unwrap();
+        held.recv().unwrap();
         for n in 0..64 {
             let writer = Arc::clone(&fixture.writer);
             jobs.spawn(async move {
@@ -77,7 +78,7 @@ async fn writers_that_wait_together_share_one_commit_and_a_bad_one_fails_alone()
             });
         }
         fixture.until_waiting(64).await;
-        hold.0.send(()).unwrap();
+        let_go.send(()).unwrap();
         holder.await.unwrap();
     }
     let outcomes: Vec<_> = jobs.join_all().await;
