@@ -47,7 +47,7 @@ macro_rules! contract {
             async fn $check() {
                 let service = Service::start().await;
                 let mut config = InfrastructureConfig::new(service.url());
-                config.timeout = Duration::from_millis(500);
+                config.timeout = Duration::from_secs(3);
                 checks::$check(&client(&config), &service, &record()).await;
             }
         )+

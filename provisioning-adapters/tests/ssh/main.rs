@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself may")]
 
 mod checks;
+mod refusing;
 mod sshd;
 
 use std::net::TcpListener;
@@ -49,6 +50,16 @@ async fn a_connection_that_breaks_while_the_key_is_looked_at_is_no_refusal() {
     let unknown = sshd.shell().key_pair(&Secret::new([99; 32])).private;
     let opened = sshd.shell().open(&sshd.target(), &unknown).await;
     assert!(matches!(opened, Err(ShellError::Disconnected { .. })), "{:?}", opened.err());
+}
+
+#[tokio::test]
+async fn a_refusal_that_leaves_no_other_way_in_is_a_refusal() {
+    let host_key = SshShell::new().key_pair(&Secret::new([3; 32]));
+    let address = refusing::serve_one(&host_key).await;
+    let target = Target { address: address.ip(), host_keys: vec![host_key.public] };
+    let ours = SshShell::new().key_pair(&Secret::new([4; 32])).private;
+    let opened = SshShell::new().with_port(address.port()).open(&target, &ours).await;
+    assert!(matches!(opened, Err(ShellError::KeyRefused { .. })), "{:?}", opened.err());
 }
 
 #[tokio::test]

@@ -69,9 +69,12 @@ fn make_key(directory: &Path, kind: &str) {
 /// The server, or nothing when the port was taken.
 fn listening(directory: &Path, port: u16, extra: &str) -> Option<Child> {
     let at = directory.display();
+    // With a home of its own the shell reads none of the developer's start-up files: they take their time, and a
+    // command that is killed on purpose must not leave their locks behind.
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/ecdsa\nHostKey {at}/ed25519\n\
-         AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n{extra}\
+         AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n\
+         SetEnv HOME={at}\n{extra}\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
     );
     let file = directory.join("sshd_config");
