@@ -26,7 +26,7 @@ env >/fake/environment
 echo started >>/fake/starts
 echo "Establishing API connection"
 echo "a warning" >&2
-while [ ! -e /fake/status ]; do sleep 0.02; done
+while [ -d /fake ] && [ ! -e /fake/status ]; do sleep 0.02; done
 echo "the last line"
 exit "$(cat /fake/status)"
 "#;
@@ -166,7 +166,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < Duration::from_secs(20), "not so after 20 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

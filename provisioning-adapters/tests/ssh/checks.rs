@@ -21,11 +21,14 @@ pub(crate) trait Fixture: Sync {
 
 /// Waits, for at most 20 s, until `condition` holds.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "not so after 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    let holds = async {
+        while !condition() {
+            look.tick().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), holds).await;
+    assert!(waited.is_ok(), "not so after 20 s: {what}");
 }
 
 async fn login(shell: &dyn RemoteShell, host: &dyn Fixture) -> Box<dyn Shell> {
