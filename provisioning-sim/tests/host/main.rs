@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a laboratory that cannot be set up shall fail the test")]
 
+mod fleet;
 mod lab;
 mod stub;
 
@@ -15,7 +16,7 @@ fn phoned_home(event: &HostEvent) -> bool {
 }
 
 fn shown(events: &[HostEvent]) -> String {
-    events.iter().map(|event| format!("{event}\n")).collect()
+    events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]

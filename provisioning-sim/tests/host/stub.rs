@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use provisioning_core::model::{BootToken, HostId, OperationId, Release, Timestamp};
 use provisioning_core::render::{FirstBootScript, LOCAL_DISK_SCRIPT, first_boot_script};
 use provisioning_sim::real::iso::{self, IsoFs, IsoOptions};
+use serde_json::json;
 
 /// A request that came.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) reboot_on_error: bool,
     pub(crate) spoilt_kernel: bool,
     pub(crate) answered: bool,
+    /// How many requests of the operator find nobody home.
+    pub(crate) api_outages: u32,
+    /// The phase of the one host, until it phones home; "refused" when it may not even be registered.
+    pub(crate) phase: &'static str,
     base: String,
     release: Release,
     iso: Vec<u8>,
@@ -57,6 +62,8 @@ impl Stub {
             reboot_on_error: false,
             spoilt_kernel: false,
             answered: false,
+            api_outages: 0,
+            phase: "pxe_ready",
             base: base.clone(),
             release,
             iso: iso::build(&options),
@@ -90,6 +97,7 @@ async fn serve(
     let path = uri.path().to_owned();
     let mut inner = stub.plan();
     let body = String::from_utf8_lossy(&body).into_owned();
+    let asks = method == Method::GET;
     inner.seen.push(Seen { method, path: path.clone(), from: peer.ip(), headers, body });
     match path.as_str() {
         path if path.starts_with("/ipxe/") => inner.script(),
@@ -98,7 +106,8 @@ async fn serve(
         "/api/boot/answer" => inner.answer(),
         "/first-boot-script" => inner.first_boot_script().into_response(),
         "/installed" => status(inner.webhooks.pop_front().unwrap_or(200)),
-        path if path.ends_with("/phone-home") => status(inner.phone_homes.pop_front().unwrap_or(200)),
+        path if path.ends_with("/phone-home") => inner.phone_home(),
+        path if path.starts_with("/api/") => inner.api(path, asks),
         _ => status(404),
     }
 }
@@ -167,6 +176,41 @@ impl Inner {
             self.base, self.reboot_on_error
         );
         toml.into_response()
+    }
+
+    fn phone_home(&mut self) -> Response {
+        let code = self.phone_homes.pop_front().unwrap_or(200);
+        if code == 200 && self.phase == "pxe_ready" {
+            self.phase = "ready";
+        }
+        status(code)
+    }
+
+    /// What an operator of one host needs.
+    fn api(&mut self, path: &str, asks: bool) -> Response {
+        if self.api_outages > 0 {
+            self.api_outages -= 1;
+            return status(503);
+        }
+        let failure =
+            json!({ "reason": "join_failed", "message": "no quorum", "advice": "mend it", "during": "joining" });
+        let mut host = json!({ "id": "1", "hostname": "sim-4242-001", "phase": self.phase });
+        if self.phase == "failed" {
+            host["failure"] = failure;
+        }
+        let answer = match (path, asks) {
+            ("/api/images", true) => json!({ "images": [{ "id": "8", "name": "old", "release": "8.4" }] }),
+            ("/api/images", false) => json!({ "id": "9", "name": "proxmox-ve_9.2-1", "release": "9.2" }),
+            ("/api/server-types", true) => json!({ "server_types": [{ "key": "small" }, { "key": "large" }] }),
+            ("/api/hosts", true) => json!({ "hosts": [host], "next": null }),
+            ("/api/hosts", false) if self.phase == "refused" => {
+                let problem = json!({ "title": "unknown server type", "detail": "no such server type" });
+                return (StatusCode::UNPROCESSABLE_ENTITY, Json(problem)).into_response();
+            }
+            ("/api/hosts" | "/api/hosts/1/rebuild", false) | ("/api/hosts/1", true) => host,
+            _ => return status(404),
+        };
+        Json(answer).into_response()
     }
 
     fn first_boot_script(&self) -> String {
