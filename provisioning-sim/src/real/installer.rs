@@ -169,31 +169,4 @@ fn fqdn_text(fqdn: &FqdnPlan) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_200_and_201_succeed_from_9_2_on_and_any_2xx_before() {
-        for (status, new, old) in [
-            (200, true, true),
-            (201, true, true),
-            (202, false, true),
-            (204, false, true),
-            (301, false, false),
-            (404, false, false),
-            (503, false, false),
-        ] {
-            assert_eq!(reports_success(status, Release::new(9, 2)), new, "{status}");
-            assert_eq!(reports_success(status, Release::new(9, 1)), old, "{status}");
-        }
-    }
-
-    #[test]
-    fn json_is_told_by_its_content_type_and_only_from_9_2_on() {
-        let reply = |kind: &str| Reply { status: 200, content_type: Some(kind.to_owned()), body: Vec::new() };
-        let json = reply("application/json; charset=utf-8");
-        assert_eq!(answer_format(&json, Release::new(9, 2)), Ok(AnswerFormat::Json));
-        assert_eq!(answer_format(&json, Release::new(9, 1)), Ok(AnswerFormat::Toml));
-        assert_eq!(answer_format(&reply("text/plain"), Release::new(9, 2)), Ok(AnswerFormat::Toml));
-    }
-}
+mod tests;
