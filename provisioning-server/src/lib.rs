@@ -1,8 +1,10 @@
 //! The reference server: configuration, wiring, HTTP and the command line around `provisioning-core`.
 
+pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub mod http;
 pub mod images;
 pub mod plan_log;
 pub mod server;
+pub mod wire;
