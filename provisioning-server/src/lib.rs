@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod http;
 pub mod images;
 pub mod plan_log;

@@ -3,7 +3,7 @@
 mod client;
 mod host;
 mod image;
-mod serve;
+pub(crate) mod serve;
 mod table;
 
 use std::io::{self, Write as _};
@@ -22,6 +22,7 @@ use crate::config::{Config, DEFAULT_PATHS};
     version,
     after_help = "\
 Examples:
+  provisioning demo
   provisioning check-config --config provisioning.yaml
   provisioning serve --config provisioning.yaml
   provisioning image import proxmox-ve_9.2-1.iso
@@ -40,6 +41,12 @@ enum Command {
     /// Run the server until it is told to stop (SIGTERM or Ctrl-C).
     #[command(after_help = "Example:\n  provisioning serve --config /etc/provisioning/provisioning.yaml")]
     Serve(ConfigArgs),
+    /// Watch simulated machines join a simulated cluster through the real server, without any configuration.
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Examples:
+  provisioning demo
+  provisioning demo --once --hosts 12 --seed 7 --listen 127.0.0.1:0")]
+    Demo(crate::demo::DemoArgs),
     /// Read the configuration and report every fault, with its file, line and key.
     #[command(
         after_help = "Example:\n  provisioning check-config --config provisioning.yaml && systemctl restart provisioning"
@@ -83,6 +90,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(args) => serve::serve(load(args.config.as_deref())?).await,
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => crate::demo::run(args).await,
             Command::CheckConfig(args) => check_config(args.config.as_deref()),
             Command::Image(command) => image::run(command).await,
             Command::Host(command) => host::run(command).await,

@@ -46,7 +46,8 @@ fn show(token: &Secret<String>) -> io::Result<()> {
     writeln!(err, "admin-token.sha256 from the data directory and start again.\n")
 }
 
-fn start_logging(config: &LoggingConfig) -> anyhow::Result<()> {
+/// Logs to stderr from now on.
+pub(crate) fn start_logging(config: &LoggingConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.level).context("logging.level")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match config.format {
@@ -57,7 +58,7 @@ fn start_logging(config: &LoggingConfig) -> anyhow::Result<()> {
 }
 
 /// Resolves when the process is told to stop. From here on the signals no longer end it by themselves.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
