@@ -84,6 +84,8 @@ impl TokenDigest {
 pub enum Access {
     /// Everybody.
     Open,
+    /// Nobody but the control socket's peers.
+    Closed,
     /// Whoever has the token with this digest.
     Token(TokenDigest),
 }
@@ -125,12 +127,14 @@ impl Operators {
             return match self.access {
                 Access::Open => Ok(()),
                 Access::Token(digest) if digest.matches(TokenDigest::of(token)) => Ok(()),
-                Access::Token(_) => Err(Problem::new(Kind::WrongToken, "the bearer token is not an operator's")),
+                Access::Token(_) | Access::Closed => {
+                    Err(Problem::new(Kind::WrongToken, "the bearer token is not an operator's"))
+                }
             };
         }
         match self.access {
             Access::Open => self.check_host(&parts.headers)?,
-            Access::Token(_) => self.check_session(&parts.headers)?,
+            Access::Token(_) | Access::Closed => self.check_session(&parts.headers)?,
         }
         if parts.method.is_safe() { Ok(()) } else { check_origin(&parts.headers) }
     }
@@ -181,6 +185,7 @@ impl Operators {
     pub fn log_in(&self, token: &str) -> Result<String, Problem> {
         let right = match self.access {
             Access::Open => true,
+            Access::Closed => false,
             Access::Token(digest) => digest.matches(TokenDigest::of(token.trim())),
         };
         if !right {

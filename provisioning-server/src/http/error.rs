@@ -5,6 +5,7 @@
 use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
+use provisioning_core::model::ServerTypeKey;
 use provisioning_core::orchestrator::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
 use provisioning_core::ports::{Retry, StoreError, VaultError};
 
@@ -78,7 +79,7 @@ impl From<OperatorError> for Problem {
             OperatorError::NoImage => Self::new(Kind::NoSuchImage, said)
                 .advise("import a Proxmox VE ISO first: provisioning image import proxmox-ve_9.2-1.iso"),
             OperatorError::NoSuchServerType { key, known } => {
-                let known: Vec<&str> = known.iter().map(|key| key.as_str()).collect();
+                let known: Vec<&str> = known.iter().map(ServerTypeKey::as_str).collect();
                 Self::new(Kind::NoSuchServerType, said)
                     .at("server_type", key.as_str(), format!("one of {}", known.join(", ")))
                     .advise("add it to server-types.yaml, or name another")
@@ -138,11 +139,12 @@ impl From<AnswerRefusal> for Problem {
             AnswerRefusal::SeveralHosts { .. } | AnswerRefusal::ForeignMacs { .. } => {
                 Self::new(Kind::MacTaken, said).advise("compare the machine's addresses with the registered ones")
             }
-            AnswerRefusal::ForeignProduct { .. } => Self::new(Kind::PreflightFailed, said),
             AnswerRefusal::AlreadyInstalled { .. } | AnswerRefusal::NotArmed { .. } => {
                 Self::new(Kind::NotPossibleNow, said)
             }
-            AnswerRefusal::NotInstallable { .. } => Self::new(Kind::PreflightFailed, said),
+            AnswerRefusal::ForeignProduct { .. } | AnswerRefusal::NotInstallable { .. } => {
+                Self::new(Kind::PreflightFailed, said)
+            }
             AnswerRefusal::Store(error) => error.into(),
             other => internal(&other),
         }

@@ -1,7 +1,9 @@
 //! What the API shows: hosts, operations, images as JSON. Field names are part of the API.
 
 use provisioning_core::machine::{EventKind, FailureReason, HostState, JoinStep, Leg, Phase};
-use provisioning_core::model::{Artefact, Image, Operation, ServerType, Timestamp};
+use provisioning_core::model::{
+    Artefact, Fqdn, Hostname, Image, MemberAddr, NicName, Operation, ServerType, Timestamp,
+};
 use provisioning_core::orchestrator::Preflight;
 use provisioning_core::ports::{Happening, HostRecord, JournalEntry, Work};
 use serde::Serialize;
@@ -59,7 +61,7 @@ impl HostView {
     /// A host's row, the work that is owed for it, and its download.
     pub fn new(record: &HostRecord, work: &[Work], download: Option<Download>) -> Self {
         let HostRecord { host, state, revision } = record;
-        let owed = work.iter().filter(|work| Some(work.id.operation) == state.running());
+        let mut owed = work.iter().filter(|work| Some(work.id.operation) == state.running());
         Self {
             id: host.id.to_string(),
             hostname: host.name.to_string(),
@@ -73,7 +75,7 @@ impl HostView {
             deadline: state.deadline(),
             operation: state.operation().map(|id| id.to_string()),
             download: download.filter(|_| matches!(state.phase(), Phase::PxeReady | Phase::PxeBooted)),
-            trouble: owed.filter_map(TroubleView::new).next(),
+            trouble: owed.find_map(TroubleView::new),
             failure: failure(state),
             hardware_id: host.hardware_id.as_ref().map(ToString::to_string),
             last_ready_at: host.last_ready_at,
@@ -264,9 +266,9 @@ impl<'a> ServerTypeView<'a> {
             display_name: &class.display_name,
             wipes: class.disk.wipes(),
             filesystem: class.disk.filesystem.as_str(),
-            management_nic: class.management_nic.as_ref().map(|nic| nic.as_str()),
+            management_nic: class.management_nic.as_ref().map(NicName::as_str),
             gpu: class.gpu.as_deref(),
-            hostname_prefix: class.hostname_prefix.as_ref().map(|prefix| prefix.as_str()),
+            hostname_prefix: class.hostname_prefix.as_ref().map(Hostname::as_str),
         }
     }
 }
@@ -290,11 +292,11 @@ impl<'a> PreflightView<'a> {
     /// A rebuild looked at beforehand.
     pub fn new(preflight: &'a Preflight) -> Self {
         Self {
-            fqdn: preflight.fqdn.as_ref().map(|fqdn| fqdn.as_str()),
+            fqdn: preflight.fqdn.as_ref().map(Fqdn::as_str),
             image: ImageView::new(&preflight.image),
             server_type: ServerTypeView::new(&preflight.server_type),
             wipes: &preflight.wipes,
-            joins: preflight.joins.as_ref().map(|member| member.as_str()),
+            joins: preflight.joins.as_ref().map(MemberAddr::as_str),
             answer: preflight.answer.as_deref(),
             boot_script: preflight.boot_script.as_deref(),
             faults: &preflight.faults,

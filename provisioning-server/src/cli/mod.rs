@@ -1,0 +1,134 @@
+//! The command line: what can be said to the `provisioning` program, and who does it.
+
+mod client;
+mod host;
+mod image;
+pub(crate) mod serve;
+mod table;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT_PATHS};
+
+/// Turns bare machines into members of a Proxmox VE cluster, unattended.
+#[derive(Debug, Parser)]
+#[command(
+    name = "provisioning",
+    version,
+    after_help = "\
+Examples:
+  provisioning demo
+  provisioning check-config --config provisioning.yaml
+  provisioning serve --config provisioning.yaml
+  provisioning image import proxmox-ve_9.2-1.iso
+  provisioning host add pve-07 --mac 52:54:00:12:34:56 --server-type lab
+  provisioning host rebuild pve-07
+  provisioning host list --json"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until it is told to stop (SIGTERM or Ctrl-C).
+    #[command(after_help = "Example:\n  provisioning serve --config /etc/provisioning/provisioning.yaml")]
+    Serve(ConfigArgs),
+    /// Watch simulated machines join a simulated cluster through the real server, without any configuration.
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Examples:
+  provisioning demo
+  provisioning demo --once --hosts 12 --seed 7 --listen 127.0.0.1:0")]
+    Demo(crate::demo::DemoArgs),
+    /// Read the configuration and report every fault, with its file, line and key.
+    #[command(
+        after_help = "Example:\n  provisioning check-config --config provisioning.yaml && systemctl restart provisioning"
+    )]
+    CheckConfig(ConfigArgs),
+    /// Import and list Proxmox VE ISOs.
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// Register, list and rebuild hosts.
+    #[command(subcommand)]
+    Host(host::HostCommand),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration; without it ./provisioning.yaml, then /etc/provisioning/provisioning.yaml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How commands reach the server.
+#[derive(Debug, Args)]
+struct Connection {
+    /// A server elsewhere; its token is read from the variable PROVISIONING_TOKEN or --token-file. Without this the
+    /// configuration's data directory is used: over its control socket while a server runs, else by itself.
+    #[arg(long, value_name = "URL", env = "PROVISIONING_SERVER")]
+    server: Option<String>,
+    /// A file with the operators' token for --server.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+    /// The configuration, when no --server is given; without it as `serve` finds it.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    config: Option<PathBuf>,
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words for the person at the terminal.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(args) => serve::serve(load(args.config.as_deref())?).await,
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => crate::demo::run(args).await,
+            Command::CheckConfig(args) => check_config(args.config.as_deref()),
+            Command::Image(command) => image::run(command).await,
+            Command::Host(command) => host::run(command).await,
+        }
+    }
+}
+
+fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
+    let config = load(path)?;
+    crate::wire::inventory(config.infrastructure.as_ref())?;
+    let mut out = io::stdout().lock();
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let listen: SocketAddr = config.server.listen;
+    writeln!(out, "{} is in order", config.path.display())?;
+    writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
+    writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
+    writeln!(out, "  knows {} server types of {}", config.server_types.len(), config.server_types_file.display())?;
+    match &config.site.cluster {
+        Some(cluster) => writeln!(out, "  hosts join the cluster of {}", cluster.member)?,
+        None => writeln!(out, "  hosts stay standalone: proxmox.existing_node is empty")?,
+    }
+    Ok(())
+}
+
+/// Loads the configuration that was named, or the first that is there.
+fn load(path: Option<&Path>) -> anyhow::Result<Config> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => match DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists()) {
+            Some(path) => path.to_owned(),
+            None => bail!("there is no {}: name a configuration with --config FILE", DEFAULT_PATHS.join(" and no ")),
+        },
+    };
+    Ok(Config::load(
+        &path,
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+    )?)
+}

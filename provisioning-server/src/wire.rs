@@ -1,0 +1,91 @@
+//! Where adapters meet the core: the only place that names concrete ones.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig as AdapterConfig, Method};
+use provisioning_adapters::sqlite::{SealingKey, SqliteStore};
+use provisioning_adapters::ssh::SshShell;
+use provisioning_adapters::system::{SystemClock, SystemEntropy};
+use provisioning_core::model::Secret;
+use provisioning_core::orchestrator::Ports;
+use provisioning_core::ports::{Inventory, NoInventory, PersonAtThePowerButton};
+
+use crate::config::{Config, InfrastructureConfig, InventoryMethod};
+use crate::data_dir::DataDir;
+use crate::http::auth::Access;
+use crate::images::import::ImageStore;
+use crate::plan_log::PlanLog;
+use crate::server::{Server, Setup};
+
+/// Puts a server together on a locked data directory.
+///
+/// # Errors
+/// When the database, the key file or the inventory's templates cannot be used.
+pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Result<Server> {
+    let images = ImageStore::open(data.path()).await?;
+    let ports = ports(config, &data.database(), &data.key_file())?;
+    Ok(Server::new(Setup {
+        ports,
+        site: config.site.clone(),
+        policy: config.policy.clone(),
+        server_types: config.server_types.clone(),
+        images,
+        access,
+    }))
+}
+
+/// Who may operate, and the token to show when this start has made it.
+///
+/// # Errors
+/// When the token's digest cannot be read or written.
+pub fn access(config: &Config, data: &DataDir) -> anyhow::Result<(Access, Option<Secret<String>>)> {
+    Ok(data.access(&config.auth, &SystemEntropy)?)
+}
+
+fn ports(config: &Config, database: &Path, key_file: &Path) -> anyhow::Result<Ports> {
+    let store = SqliteStore::open(database)?;
+    let vault = store.vault(SealingKey::load_or_create(key_file)?);
+    Ok(Ports {
+        store: Arc::new(store),
+        vault: Arc::new(vault),
+        boot_server: Arc::new(PlanLog::default()),
+        shell: Arc::new(SshShell::new().with_port(config.ssh_port)),
+        inventory: inventory(config.infrastructure.as_ref())?,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        power: Arc::new(PersonAtThePowerButton),
+    })
+}
+
+/// The inventory service, its templates checked.
+///
+/// # Errors
+/// The first fault, which names its key.
+pub fn inventory(config: Option<&InfrastructureConfig>) -> anyhow::Result<Arc<dyn Inventory>> {
+    let Some(config) = config else { return Ok(Arc::new(NoInventory)) };
+    let default = AdapterConfig::new(config.base_url.clone());
+    let mut headers: Vec<(String, Secret<String>)> = config.headers.clone().into_iter().collect();
+    headers.extend(config.token.as_ref().map(|token| {
+        // Braces would be read as a template's.
+        let value = format!("Bearer {{% raw %}}{}{{% endraw %}}", token.expose());
+        ("Authorization".to_owned(), Secret::new(value))
+    }));
+    let adapter = AdapterConfig {
+        base_url: config.base_url.clone(),
+        method: match config.method {
+            InventoryMethod::Put => Method::Put,
+            InventoryMethod::Post => Method::Post,
+            InventoryMethod::Patch => Method::Patch,
+        },
+        path: config.path.clone().unwrap_or(default.path),
+        headers,
+        body: config.body.clone(),
+        server_type_map: config.server_type_map.clone(),
+        timeout: config.timeout.unwrap_or(default.timeout),
+        ca_pem: config.ca_pem.clone(),
+        conflict_means_known: config.conflict_means_known,
+    };
+    Ok(Arc::new(InfrastructureClient::new(&adapter).context("the inventory service is not configured right")?))
+}

@@ -1,0 +1,174 @@
+//! A real server on loopback, with everything in memory but the images, and a client for it.
+
+use std::sync::Arc;
+
+use provisioning_adapters::ssh::SshShell;
+use provisioning_adapters::system::{SystemClock, SystemEntropy};
+use provisioning_core::machine::Policy;
+use provisioning_core::memory::{MemoryStore, MemoryVault};
+use provisioning_core::model::{PasswordHash, ServerType, Site};
+use provisioning_core::orchestrator::Ports;
+use provisioning_core::ports::{NoInventory, PersonAtThePowerButton};
+use provisioning_server::config::load_server_types;
+use provisioning_server::http::auth::{Access, TokenDigest};
+use provisioning_server::http::listen;
+use provisioning_server::images::import::ImageStore;
+use provisioning_server::plan_log::PlanLog;
+use provisioning_server::server::{Running, Server, Setup};
+use provisioning_sim::real::iso::{IsoOptions, build};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The operators' token.
+pub(crate) const TOKEN: &str = "prov_a-token-for-tests";
+
+/// A server, and how to talk to it.
+pub(crate) struct Lab {
+    pub(crate) server: Running,
+    pub(crate) base: String,
+    pub(crate) client: Client,
+    _dir: TempDir,
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let status = response.status();
+        let header = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let content_type = header.to_owned();
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { status, content_type, body }
+    }
+
+    /// That it is this problem, about this field.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, slug: &str, field: Option<&str>) -> &Self {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.content_type, "application/problem+json", "{self:?}");
+        assert_eq!(self.body["type"], format!("urn:provisioning:problem:{slug}"), "{self:?}");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body.get("field").and_then(Value::as_str), field, "{self:?}");
+        self
+    }
+}
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Access::Token(TokenDigest::of(TOKEN))).await
+    }
+
+    pub(crate) async fn start_with(access: Access) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let tcp = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let base = format!("http://{}", tcp.local_addr().unwrap());
+        let ports = Ports {
+            store: Arc::new(MemoryStore::new()),
+            vault: Arc::new(MemoryVault::default()),
+            boot_server: Arc::new(PlanLog::default()),
+            shell: Arc::new(SshShell::new()),
+            inventory: Arc::new(NoInventory),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            power: Arc::new(PersonAtThePowerButton),
+        };
+        let server = Server::new(Setup {
+            ports,
+            site: site(&base),
+            policy: Policy::default(),
+            server_types: server_types(&dir),
+            images: ImageStore::open(dir.path()).await.unwrap(),
+            access,
+        });
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { server: server.start(tcp, None).unwrap(), base, client, _dir: dir }
+    }
+
+    /// A request without an operator's token.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path).bearer_auth(TOKEN).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).bearer_auth(TOKEN).json(body).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Registers a host; its id.
+    pub(crate) async fn host(&self, name: &str, mac: &str) -> String {
+        let body = json!({ "hostname": name, "mac": mac, "server_type": "lab" });
+        let answer = self.post("/api/hosts", &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Uploads a small Proxmox ISO.
+    pub(crate) async fn upload(&self, bytes: Vec<u8>) -> Answer {
+        let request = self.request(Method::POST, "/api/images").bearer_auth(TOKEN);
+        self.send(request.header("content-type", "application/octet-stream").body(bytes)).await
+    }
+
+    /// Arms a host; the token that its machine finds in the boot script.
+    pub(crate) async fn armed(&self, host: &str, mac: &str) -> String {
+        if self.get("/api/images").await.body["images"].as_array().unwrap().is_empty() {
+            let answer = self.upload(small_iso()).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        }
+        let answer = self.post(&format!("/api/hosts/{host}/rebuild"), &json!({})).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+        let script = self.get(&format!("/ipxe/{mac}")).await.body;
+        let rest = script.as_str().unwrap().split("/boot/").nth(1).unwrap();
+        rest.split('/').next().unwrap().to_owned()
+    }
+
+    pub(crate) async fn phase(&self, host: &str) -> String {
+        self.get(&format!("/api/hosts/{host}")).await.body["phase"].as_str().unwrap().to_owned()
+    }
+
+    /// What the journal says of a host, as text.
+    pub(crate) async fn journal(&self, host: &str) -> String {
+        self.get(&format!("/api/hosts/{host}/journal")).await.body["entries"].to_string()
+    }
+}
+
+pub(crate) fn small_iso() -> Vec<u8> {
+    build(&IsoOptions { filler_bytes: 64 << 10, ..IsoOptions::default() })
+}
+
+fn site(base: &str) -> Site {
+    let hash: PasswordHash = format!("$6$0123456789abcdef${}", "x".repeat(86)).parse().unwrap();
+    Site {
+        public_url: base.parse().unwrap(),
+        tls_fingerprint: None,
+        domain: "lab.example".parse().unwrap(),
+        country: "at".parse().unwrap(),
+        timezone: "Europe/Vienna".parse().unwrap(),
+        keyboard: "de".parse().unwrap(),
+        mailto: "root@lab.example".parse().unwrap(),
+        root_password_hash: hash,
+        root_ssh_keys: vec![],
+        static_network: None,
+        cluster: None,
+    }
+}
+
+fn server_types(dir: &TempDir) -> Vec<ServerType> {
+    let path = dir.path().join("server-types.yaml");
+    std::fs::write(&path, "server_types:\n  lab:\n    boot_disk: sda\n").unwrap();
+    load_server_types(&path).unwrap()
+}
