@@ -6,3 +6,4 @@ pub mod http;
 pub mod images;
 pub mod plan_log;
 pub mod server;
+pub mod web;
