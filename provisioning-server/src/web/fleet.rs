@@ -6,12 +6,12 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use provisioning_core::machine::Phase;
-use provisioning_core::model::HostId;
+use provisioning_core::model::{HostId, ServerType};
 use provisioning_core::ports::{HostFilter, HostRecord};
 use serde::Deserialize;
 
 use super::Web;
-use super::host_view::{GROUPS, HostView, Viewer};
+use super::host_view::{GROUPS, Group, HostView, Viewer};
 use super::images::ImageChoice;
 use super::page::{Frame, PageError, find_host, html};
 
@@ -63,7 +63,7 @@ impl TypeChoice {
     /// All server types in force; `current` is the one that is chosen.
     pub(super) fn all(web: &Web, current: Option<&str>) -> Vec<Self> {
         let types = web.orchestrator.server_types();
-        let choice = |known: &provisioning_core::model::ServerType| Self {
+        let choice = |known: &ServerType| Self {
             key: known.key.to_string(),
             name: known.display_name.clone(),
             wipes: known.disk.wipes(),
@@ -88,17 +88,17 @@ pub(super) async fn page(State(web): State<Web>, Query(wanted): Query<Wanted>) -
     let records = web.orchestrator.store().hosts(&HostFilter::default()).await?;
     let images = ImageChoice::all(&web).await?;
     let viewer = Viewer::new(&web, frame.now, !images.is_empty(), &records).await?;
-    let (show, _, belongs) = GROUPS.into_iter().find(|(key, _, _)| *key == wanted.show).unwrap_or(GROUPS[0]);
+    let group = GROUPS.into_iter().find(|group| group.key == wanted.show).unwrap_or(GROUPS[0]);
     let text = wanted.q.trim().to_lowercase();
     let row = |record: &HostRecord| {
         let host = viewer.view(record);
-        let is_hidden = !belongs(host.phase) || !host.haystack().contains(&text);
+        let is_hidden = !(group.holds)(host.phase) || !host.haystack().contains(&text);
         Row { host, is_hidden }
     };
     let rows = records.iter().map(row).collect();
     let server_types = TypeChoice::all(&web, None);
-    let counters = counters(&records, show);
-    Ok(html(&FleetPage { frame, counters, rows, show, query: wanted.q, images, server_types }))
+    let counters = counters(&records, group.key);
+    Ok(html(&FleetPage { frame, counters, rows, show: group.key, query: wanted.q, images, server_types }))
 }
 
 /// Which hosts' fragments are wanted: ids joined by commas.
@@ -136,11 +136,11 @@ async fn some_rows(web: &Web, ids: &BTreeSet<HostId>) -> Result<Response, PageEr
 
 fn counters(records: &[HostRecord], show: &str) -> Vec<Counter> {
     let phases: Vec<Phase> = records.iter().map(|record| record.state.phase()).collect();
-    let counter = |(key, label, belongs): (&'static str, &'static str, fn(Phase) -> bool)| Counter {
-        key,
-        label,
-        count: phases.iter().filter(|phase| belongs(**phase)).count(),
-        is_current: key == show,
+    let counter = |group: Group| Counter {
+        key: group.key,
+        label: group.label,
+        count: phases.iter().filter(|phase| (group.holds)(**phase)).count(),
+        is_current: group.key == show,
     };
     GROUPS.into_iter().map(counter).collect()
 }

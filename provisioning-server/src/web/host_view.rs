@@ -52,15 +52,23 @@ pub(super) struct FailureView {
     pub(super) resumable_until: Option<Moment>,
 }
 
-/// The groups that the counters count and filter by: key, label, and what belongs to it. A host is in several.
-pub(super) const GROUPS: [(&str, &str, fn(Phase) -> bool); 7] = [
-    ("all", "All", |_| true),
-    ("needs-you", "Needs you", |phase| matches!(phase, Phase::Failed | Phase::PxeReady)),
-    ("waiting", "Waiting for power-on", |phase| phase == Phase::PxeReady),
-    ("active", "Active", is_active),
-    ("failed", "Failed", |phase| phase == Phase::Failed),
-    ("ready", "Ready", |phase| phase == Phase::Ready),
-    ("registered", "Registered", |phase| phase == Phase::Registered),
+/// A group of hosts that a counter counts and filters by. A host is in several.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    pub(super) holds: fn(Phase) -> bool,
+}
+
+/// All groups in the order of their counters; the first is the one shown when none is chosen.
+pub(super) const GROUPS: [Group; 7] = [
+    Group { key: "all", label: "All", holds: |_| true },
+    Group { key: "needs-you", label: "Needs you", holds: |phase| matches!(phase, Phase::Failed | Phase::PxeReady) },
+    Group { key: "waiting", label: "Waiting for power-on", holds: |phase| phase == Phase::PxeReady },
+    Group { key: "active", label: "Active", holds: is_active },
+    Group { key: "failed", label: "Failed", holds: |phase| phase == Phase::Failed },
+    Group { key: "ready", label: "Ready", holds: |phase| phase == Phase::Ready },
+    Group { key: "registered", label: "Registered", holds: |phase| phase == Phase::Registered },
 ];
 
 fn is_active(phase: Phase) -> bool {
@@ -87,7 +95,7 @@ impl HostView {
 
     /// The groups it belongs to, for the scripts' filter.
     pub(super) fn groups(&self) -> String {
-        let keys = GROUPS.iter().filter(|(_, _, holds)| holds(self.phase)).map(|(key, _, _)| *key);
+        let keys = GROUPS.iter().filter(|group| (group.holds)(self.phase)).map(|group| group.key);
         keys.collect::<Vec<_>>().join(" ")
     }
 
@@ -193,14 +201,14 @@ mod tests {
     #[test]
     fn every_phase_is_counted_in_a_group_beside_all() {
         for phase in Phase::ALL {
-            let groups = GROUPS.iter().filter(|(_, _, holds)| holds(phase)).count();
+            let groups = GROUPS.iter().filter(|group| (group.holds)(phase)).count();
             assert!(groups >= 2, "{phase} is in {groups} groups");
         }
     }
 
     #[test]
     fn a_person_is_needed_where_something_failed_or_a_machine_must_be_powered_on() {
-        let (_, _, needs_you) = GROUPS.into_iter().find(|(key, _, _)| *key == "needs-you").expect("it is in the list");
+        let needs_you = GROUPS.into_iter().find(|group| group.key == "needs-you").expect("it is in the list").holds;
         let needing: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| needs_you(*phase)).collect();
         assert_eq!(needing, [Phase::PxeReady, Phase::Failed]);
     }

@@ -39,7 +39,7 @@ pub struct Download {
 impl Download {
     /// How much of it is done, 0 to 100; a download of nothing is done.
     pub fn percent(self) -> u64 {
-        if self.total == 0 { 100 } else { self.bytes.min(self.total).saturating_mul(100) / self.total }
+        self.bytes.min(self.total).saturating_mul(100).checked_div(self.total).unwrap_or(100)
     }
 }
 
@@ -63,9 +63,14 @@ impl Web {
     }
 }
 
-/// The dashboard's routes. They check no session: whoever mounts them does, in front of all but `/assets` and
-/// `/favicon.svg`, which the login page needs.
+/// All of the dashboard's routes. They check no session: whoever mounts them does. [`pages`] and [`public`] are the
+/// two halves, for those who ask for a session before the first only.
 pub fn router(web: Web) -> Router {
+    pages(web).merge(public())
+}
+
+/// The routes that show the site's state: for operators only.
+pub fn pages(web: Web) -> Router {
     Router::new()
         .route("/", get(fleet::page))
         .route("/hosts/{host}", get(host::page))
@@ -74,13 +79,12 @@ pub fn router(web: Web) -> Router {
         .route("/fragments/hosts/{host}", get(fleet::fragment))
         .route("/fragments/hosts/{host}/page", get(host::fragment))
         .route("/fragments/images", get(images::fragment))
-        .with_state(web)
         .layer(map_response(with_security_headers))
-        .merge(public_router())
+        .with_state(web)
 }
 
-/// The routes that show nothing of the site and may be open to all: `/assets/…` and `/favicon.svg`.
-pub fn public_router() -> Router {
+/// The routes that show nothing of the site, and that the login page needs: `/assets/…` and `/favicon.svg`.
+pub fn public() -> Router {
     Router::new()
         .route("/assets/{*path}", get(assets::asset))
         .route("/favicon.svg", get(assets::favicon))

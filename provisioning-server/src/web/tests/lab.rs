@@ -138,19 +138,6 @@ impl Lab {
         id
     }
 
-    /// Puts a host into another state, as an event would.
-    #[expect(clippy::allow_attributes, reason = "used by some of those who include this file")]
-    #[allow(dead_code, reason = "used by some of those who include this file")]
-    pub(crate) async fn moves(&self, id: HostId, state: HostState, event: EventKind) {
-        let record = self.store.host(id).await.unwrap().unwrap();
-        let (from, to) = (record.state.phase(), state.phase());
-        let operation = state.operation();
-        let mut change = Change::to(record.host, state, Some(record.revision));
-        change.journal.push(self.entry(id, operation, 0, Source::Host, Happening::Moved { event, from, to }));
-        self.store.commit(change).await.unwrap();
-        self.orchestrator.heed_store().await.unwrap();
-    }
-
     /// A time so many seconds from now.
     pub(crate) fn time(&self, seconds: i64) -> Timestamp {
         Timestamp::from_millis(self.now + seconds * 1000)
