@@ -9,4 +9,5 @@ pub mod http;
 pub mod images;
 pub mod plan_log;
 pub mod server;
+pub mod web;
 pub mod wire;

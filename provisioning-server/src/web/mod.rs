@@ -1,0 +1,99 @@
+//! The dashboard: server-rendered pages, kept live by small scripts that swap in fragments of the same templates.
+//!
+//! Read-only: every change goes through the operators' API, so that a page can do nothing that a program cannot.
+
+mod actions;
+mod assets;
+mod fleet;
+mod headers;
+mod history;
+mod host;
+mod host_view;
+mod images;
+mod login;
+mod moment;
+mod page;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::get;
+use provisioning_core::model::OperationId;
+use provisioning_core::orchestrator::Orchestrator;
+
+pub use login::login_page;
+pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
+
+/// How far a machine's download of kernel and initrd has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// Bytes handed out so far.
+    pub bytes: u64,
+    /// Bytes that there are.
+    pub total: u64,
+}
+
+impl Download {
+    /// How much of it is done, 0 to 100; a download of nothing is done.
+    pub fn percent(self) -> u64 {
+        self.bytes.min(self.total).saturating_mul(100).checked_div(self.total).unwrap_or(100)
+    }
+}
+
+/// Who counts the bytes that machines fetch.
+pub trait Downloads: Send + Sync {
+    /// The download of a running operation; `None` when nothing was fetched yet, or when it is not counted.
+    fn of(&self, operation: OperationId) -> Option<Download>;
+}
+
+/// What the pages are made from.
+#[derive(Clone)]
+pub struct Web {
+    orchestrator: Arc<Orchestrator>,
+    downloads: Arc<dyn Downloads>,
+}
+
+impl Web {
+    /// Pages over an orchestrator's hosts and the downloads of its machines.
+    pub fn new(orchestrator: Arc<Orchestrator>, downloads: Arc<dyn Downloads>) -> Self {
+        Self { orchestrator, downloads }
+    }
+}
+
+/// All of the dashboard's routes. They check no session: whoever mounts them does. [`pages`] and [`public`] are the
+/// two halves, for those who ask for a session before the first only.
+pub fn router(web: Web) -> Router {
+    pages(web).merge(public())
+}
+
+/// The routes that show the site's state: for operators only.
+pub fn pages(web: Web) -> Router {
+    Router::new()
+        .route("/", get(fleet::page))
+        .route("/hosts/{host}", get(host::page))
+        .route("/images", get(images::page))
+        .route("/fragments/hosts", get(fleet::fragments))
+        .route("/fragments/hosts/{host}", get(fleet::fragment))
+        .route("/fragments/hosts/{host}/page", get(host::fragment))
+        .route("/fragments/images", get(images::fragment))
+        .layer(map_response(with_security_headers))
+        .with_state(web)
+}
+
+/// The routes that show nothing of the site, and that the login page needs: `/assets/…` and `/favicon.svg`.
+pub fn public() -> Router {
+    Router::new()
+        .route("/assets/{*path}", get(assets::asset))
+        .route("/favicon.svg", get(assets::favicon))
+        .layer(map_response(with_security_headers))
+}
+
+async fn with_security_headers(response: Response) -> Response {
+    headers::add_security_headers(response)
+}
+
+#[cfg(test)]
+mod tests;

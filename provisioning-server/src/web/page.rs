@@ -1,0 +1,114 @@
+//! What all pages have in common: rendering, the frame around them, and the page that says that it cannot be shown.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use provisioning_core::model::{HostId, Hostname, Timestamp};
+use provisioning_core::ports::{HostRecord, StoreError};
+
+use super::Web;
+use super::moment::Moment;
+
+/// The frame around a page: when it was made and up to which journal entry, so that the live feed goes on there.
+pub(super) struct Frame {
+    pub(super) seq: u64,
+    pub(super) now: Timestamp,
+}
+
+impl Frame {
+    /// To be made *before* the page's data are read: what changes in between is then told twice, and never lost.
+    pub(super) async fn of(web: &Web) -> Result<Self, StoreError> {
+        Ok(Self { seq: web.orchestrator.store().last_seq().await?, now: web.orchestrator.now() })
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.now)
+    }
+}
+
+/// Renders a page or fragment. A fault in a template is ours: 500, never 404.
+pub(super) fn html(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; see the server's log\n")
+                .into_response()
+        }
+    }
+}
+
+/// Why a page cannot be shown.
+#[derive(Debug)]
+pub(super) enum PageError {
+    /// No such host, by the id or name that was asked for.
+    NoSuchHost(String),
+    /// The request asks for more than one answer holds.
+    TooMany { max: usize },
+    /// The store did not answer.
+    Store(StoreError),
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Problem {
+    title: &'static str,
+    text: String,
+    what_to_do: &'static str,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, problem) = match self {
+            Self::NoSuchHost(asked) => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such host",
+                    text: format!("No host with the id or name “{asked}” is registered."),
+                    what_to_do: "It may have been removed or renamed: look for it in the fleet.",
+                },
+            ),
+            Self::TooMany { max } => (
+                StatusCode::BAD_REQUEST,
+                Problem {
+                    title: "Too many hosts at once",
+                    text: format!("At most {max} hosts can be asked for at once."),
+                    what_to_do: "Ask for fewer.",
+                },
+            ),
+            Self::Store(error) => {
+                tracing::warn!(%error, "a page could not be made: the store did not answer");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Problem {
+                        title: "The store does not answer",
+                        text: "The page cannot be shown now.".to_owned(),
+                        what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
+                    },
+                )
+            }
+        };
+        (status, html(&problem)).into_response()
+    }
+}
+
+/// A host by its id or its name.
+pub(super) async fn find_host(web: &Web, asked: &str) -> Result<HostRecord, PageError> {
+    let store = web.orchestrator.store();
+    let by_id = match asked.parse::<HostId>() {
+        Ok(id) => store.host(id).await?,
+        Err(_) => None,
+    };
+    let found = match (by_id, asked.parse::<Hostname>()) {
+        (Some(record), _) => Some(record),
+        (None, Ok(name)) => store.host_by_name(&name).await?,
+        (None, Err(_)) => None,
+    };
+    found.ok_or_else(|| PageError::NoSuchHost(asked.to_owned()))
+}

@@ -1,0 +1,13 @@
+//! What states and journal entries are called on pages and in the API: pure functions from values to sentences.
+
+mod entries;
+mod measures;
+mod phases;
+
+pub use entries::sentence;
+pub use measures::span;
+pub use phases::{phase_title, waiting_for, what_happens_at_deadline};
+
+pub(super) use entries::{source_name, tone};
+pub(super) use measures::size;
+pub(super) use phases::{STEPS, reason_title, step_of};
