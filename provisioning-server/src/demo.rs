@@ -56,6 +56,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let url = format!("http://{}", SocketAddr::new(reached, address.port()));
     let mut options = FleetOptions::new(url.clone());
     (options.hosts, options.seed) = (args.hosts, args.seed);
+    options.ssh_port = free_port()?;
     if !args.once {
         options.timing = Timing { second: WATCHED_SECOND, ..Timing::default() };
     }
@@ -99,6 +100,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
         None if once => bail!("stopped before the machines had settled"),
         None => Ok(()),
     }
+}
+
+/// A port that nobody has: demos and fleets on one machine share its loopback addresses.
+fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn judge(summary: &Summary) -> anyhow::Result<()> {

@@ -21,7 +21,9 @@ pub const OPERATOR_BYTES_MAX: usize = 64 * 1024;
 pub const MACHINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How much of an oversized body is still read, so that its sender gets to see the answer.
 const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long that may take.
+/// How long a sender may be silent in the middle of a body.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long throwing away may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a body of at most `limit` bytes.
@@ -41,9 +43,7 @@ pub async fn read_limited(headers: &HeaderMap, mut body: Body, limit: usize) -> 
         return Err(too_large());
     }
     let mut kept = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::new(Kind::BodyBroke, error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = next(&mut body).await? {
         if kept.len() + data.len() > limit {
             drop(kept);
             drain(body).await;
@@ -54,15 +54,25 @@ pub async fn read_limited(headers: &HeaderMap, mut body: Body, limit: usize) -> 
     Ok(kept.freeze())
 }
 
+/// The next bytes of a body.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await;
+    let frame = frame.map_err(|_| Problem::new(Kind::BodyBroke, "the sender fell silent"))?;
+    match frame {
+        None => Ok(None),
+        // Trailers carry nothing for us.
+        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+        Some(Err(error)) => Err(Problem::new(Kind::BodyBroke, error.to_string())),
+    }
+}
+
 /// Reads the first `limit` bytes of a body and throws the rest away.
 ///
 /// # Errors
 /// `BodyBroke`.
 pub async fn read_prefix(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut kept = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::new(Kind::BodyBroke, error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = next(&mut body).await? {
         let room = limit - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
