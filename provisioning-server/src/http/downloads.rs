@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provisioning_core::model::OperationId;
-use serde::Serialize;
+
+pub use crate::web::Download;
 
 /// Operations whose counters are kept; beyond these the oldest are forgotten.
 const KEPT_MAX: usize = 1024;
@@ -19,15 +20,6 @@ pub enum Part {
     Initrd,
     /// The ISO by itself.
     Iso,
-}
-
-/// How far a download has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Download {
-    /// Bytes served.
-    pub bytes: u64,
-    /// Bytes there are.
-    pub total: u64,
 }
 
 /// The counters of all operations. Cheap to clone.
@@ -89,6 +81,12 @@ fn sum(parts: &BTreeMap<Part, Counter>) -> Download {
     let counted = parts.values().map(|c| (c.served.load(Ordering::Relaxed).min(c.total), c.total));
     let (bytes, total) = counted.fold((0, 0), |sum, (bytes, total)| (sum.0 + bytes, sum.1 + total));
     Download { bytes, total }
+}
+
+impl crate::web::Downloads for Downloads {
+    fn of(&self, operation: OperationId) -> Option<Download> {
+        self.of(operation)
+    }
 }
 
 #[cfg(test)]

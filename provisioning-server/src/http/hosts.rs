@@ -246,7 +246,7 @@ impl App {
     /// A host as the API shows it.
     pub fn host_view(&self, record: &HostRecord, work: &[provisioning_core::ports::Work]) -> HostView {
         let download = record.state.running().and_then(|operation| self.downloads.of(operation));
-        HostView::new(record, work, download)
+        HostView::new(record, work, download, self.orchestrator.now())
     }
 
     /// An image's id, by id or name.

@@ -1,20 +1,26 @@
 //! Sessions for browsers: a token becomes a cookie. The page that asks for it is the dashboard's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::App;
 use super::body::{OPERATOR_BYTES_MAX, read_limited};
 use super::problem::{Kind, Problem};
+use crate::web::login_page;
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/login", post(log_in)).route("/logout", post(log_out))
+    Router::new().route("/login", get(page).post(log_in)).route("/logout", post(log_out))
+}
+
+async fn page(Query(query): Query<BTreeMap<String, String>>) -> impl IntoResponse {
+    login_page(query.contains_key("wrong").then_some("This token is not known. Look for one that begins with prov_."))
 }
 
 #[derive(Deserialize)]

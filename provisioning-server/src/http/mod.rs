@@ -27,6 +27,8 @@ use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
 
+use crate::web::{self, Web};
+
 pub use error::chain;
 
 /// What all handlers share.
@@ -47,22 +49,26 @@ pub struct App {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
+    let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone())));
     let operators = Router::new()
         .merge(hosts::routes())
         .merge(operations::routes())
         .merge(images::routes())
         .merge(events::routes())
         .merge(ops::operators_routes())
+        .with_state(Arc::clone(&app))
+        .merge(pages)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
     Router::new()
-        .merge(operators)
         .merge(machines::routes())
         .merge(artifacts::routes())
         .merge(login::routes())
         .merge(ops::public_routes())
+        .with_state(app)
+        .merge(web::public())
+        .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         // Handlers set limits of their own, by audience.
         .layer(axum::extract::DefaultBodyLimit::disable())
-        .with_state(app)
 }

@@ -8,6 +8,8 @@ use provisioning_core::orchestrator::Preflight;
 use provisioning_core::ports::{Happening, HostRecord, JournalEntry, Work};
 use serde::Serialize;
 
+use crate::web::waiting_for;
+
 use super::downloads::Download;
 
 /// A host.
@@ -21,7 +23,7 @@ pub struct HostView {
     phase: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'static str>,
-    waiting_for: Option<&'static str>,
+    waiting_for: String,
     since: Timestamp,
     deadline: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +60,8 @@ pub struct FailureView {
 }
 
 impl HostView {
-    /// A host's row, the work that is owed for it, and its download.
-    pub fn new(record: &HostRecord, work: &[Work], download: Option<Download>) -> Self {
+    /// A host's row, the work that is owed for it, and its download, as they are `now`.
+    pub fn new(record: &HostRecord, work: &[Work], download: Option<Download>, now: Timestamp) -> Self {
         let HostRecord { host, state, revision } = record;
         let mut owed = work.iter().filter(|work| Some(work.id.operation) == state.running());
         Self {
@@ -70,7 +72,7 @@ impl HostView {
             address: host.address.map(|address| address.to_string()),
             phase: state.phase().as_str(),
             step: step(state),
-            waiting_for: waiting_for(state),
+            waiting_for: waiting_for(state, now),
             since: state.since().unwrap_or(host.registered_at),
             deadline: state.deadline(),
             operation: state.operation().map(|id| id.to_string()),
@@ -123,25 +125,6 @@ fn step(state: &HostState) -> Option<&'static str> {
         }),
         _ => None,
     }
-}
-
-/// What a host waits for, in words that begin with "for".
-fn waiting_for(state: &HostState) -> Option<&'static str> {
-    Some(match state {
-        HostState::Registered => "for an operator to start a rebuild",
-        HostState::Provisioning { leg, run } => match leg {
-            Leg::PxeReady => "for the machine to start from the network",
-            Leg::PxeBooted => "for the installer to load and ask for its answer file",
-            Leg::Installing => "for the installer to write the disks and report",
-            Leg::Installed => "for the machine to start from its disk and phone home",
-            Leg::FirstBoot => "for its SSH server to let us in with the one-time key",
-            Leg::Joining(JoinStep::Join) if run.deadline.is_none() => "for its turn to join the cluster",
-            Leg::Joining(JoinStep::Join) => "for the cluster to take it in",
-            Leg::Joining(JoinStep::RevokeKey) => "for the one-time key to be removed and proven useless",
-            Leg::Joining(JoinStep::Register) => "for the inventory service to take it in",
-        },
-        HostState::Ready { .. } | HostState::Failed { .. } => return None,
-    })
 }
 
 /// An operation, as its journal tells it.

@@ -23,12 +23,13 @@ use axum::response::Response;
 use axum::routing::get;
 use provisioning_core::model::OperationId;
 use provisioning_core::orchestrator::Orchestrator;
+use serde::Serialize;
 
 pub use login::login_page;
 pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
 
 /// How far a machine's download of kernel and initrd has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Download {
     /// Bytes handed out so far.
     pub bytes: u64,
