@@ -24,8 +24,13 @@ const THIS: u8 = 1;
 const OTHER: u8 = 2;
 
 fn provisioning(leg: Leg, deadline: Option<Timestamp>) -> HostState {
-    let run = Run { operation: operation(THIS), since: after(0), deadline, contact: Contact::default() };
+    let run = Run::new(operation(THIS), after(0), deadline);
     HostState::Provisioning { leg, run }
+}
+
+fn writing() -> HostState {
+    let run = Run { writes_disks: true, ..Run::new(operation(THIS), after(0), Some(after(3_600))) };
+    HostState::Provisioning { leg: Leg::Installing, run }
 }
 
 fn failed(during: Leg, resumable_until: Option<Timestamp>) -> HostState {
@@ -47,6 +52,7 @@ fn states() -> Vec<(&'static str, HostState)> {
         ("pxe_ready", provisioning(Leg::PxeReady, None)),
         ("pxe_booted", provisioning(Leg::PxeBooted, hour)),
         ("installing", provisioning(Leg::Installing, hour)),
+        ("installing: writes disks", writing()),
         ("installed", provisioning(Leg::Installed, hour)),
         ("first_boot", provisioning(Leg::FirstBoot, hour)),
         ("joining: queued", provisioning(Leg::Joining(Join), None)),
@@ -70,6 +76,7 @@ fn events() -> Vec<(&'static str, Event, Timestamp)> {
         ("start, another", EventKind::Started.of(operation(OTHER)), at),
         ("boot script fetched", this(EventKind::BootScriptFetched), at),
         ("answer fetched", this(EventKind::AnswerFetched), at),
+        ("installer began", this(EventKind::InstallerBegan), at),
         ("install reported", this(EventKind::InstallReported(Contact::default())), at),
         ("first boot reported", this(EventKind::FirstBootReported(Contact::default())), at),
         ("shell opened", this(EventKind::ShellOpened), at),
@@ -94,6 +101,7 @@ fn events() -> Vec<(&'static str, Event, Timestamp)> {
 /// A state in the table's words.
 fn shown(state: &HostState) -> String {
     match state {
+        HostState::Provisioning { leg: Leg::Installing, run } if run.writes_disks => "installing: writes disks".into(),
         HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), run } if run.deadline.is_none() => {
             "joining: queued".into()
         }
@@ -164,6 +172,7 @@ fn an_installer_gets_its_answer_while_armed_and_once_more_within_a_minute() {
     pxe_ready: Serve, after a minute Serve
     pxe_booted: Serve, after a minute Serve
     installing: ServeAgain, after a minute AlreadyInstalled
+    installing: writes disks: ServeAgain, after a minute AlreadyInstalled
     installed: AlreadyInstalled, after a minute AlreadyInstalled
     first_boot: AlreadyInstalled, after a minute AlreadyInstalled
     joining: queued: AlreadyInstalled, after a minute AlreadyInstalled

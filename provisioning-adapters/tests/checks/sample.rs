@@ -82,7 +82,7 @@ pub(crate) fn provisioning(operation: u8, leg: Leg, deadline: Option<Timestamp>)
         host_keys: vec![PUBLIC_KEY.parse()?],
         hardware_id: Some("4c4c4544-0042-3510-8054-b9c04f335831".parse()?),
     };
-    let run = Run { operation: operation_id(operation), since: at(2), deadline, contact };
+    let run = Run { contact, ..Run::new(operation_id(operation), at(2), deadline) };
     Ok(HostState::Provisioning { leg, run })
 }
 

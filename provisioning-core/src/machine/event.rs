@@ -25,6 +25,8 @@ pub enum EventKind {
     BootScriptFetched,
     /// The installer was given its answer file.
     AnswerFetched,
+    /// The installer fetched its first-boot script: it writes the disks next.
+    InstallerBegan,
     /// The webhook told of the finished installation.
     InstallReported(Contact),
     /// The first-boot script phoned home.
@@ -63,6 +65,7 @@ impl EventKind {
             Self::Started => "started",
             Self::BootScriptFetched => "boot_script_fetched",
             Self::AnswerFetched => "answer_fetched",
+            Self::InstallerBegan => "installer_began",
             Self::InstallReported(_) => "install_reported",
             Self::FirstBootReported(_) => "first_boot_reported",
             Self::ShellOpened => "shell_opened",

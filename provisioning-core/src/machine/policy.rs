@@ -11,6 +11,9 @@ pub struct Policy {
     pub pxe_booted: Duration,
     /// From the answer to the webhook. Default 60 min: slow disks and many packages.
     pub installing: Duration,
+    /// From a netboot of a host that should be installing, but whose installer never began to write, to giving up.
+    /// Default 2 min: an installer that has its answer begins within seconds.
+    pub came_back: Duration,
     /// From the webhook to the phone-home. Default 20 min: servers with much memory take long to reboot.
     pub installed: Duration,
     /// From the phone-home to the first login. Default 5 min.
@@ -31,6 +34,7 @@ impl Default for Policy {
         Self {
             pxe_booted: minutes(20),
             installing: minutes(60),
+            came_back: minutes(2),
             installed: minutes(20),
             first_boot: minutes(5),
             joining: minutes(15),

@@ -87,6 +87,17 @@ pub struct Run {
     pub deadline: Option<Timestamp>,
     /// How to reach the host, as far as it has said.
     pub contact: Contact,
+    /// In `installing`: the installer has fetched its first-boot script. It does so right before it writes the
+    /// disks (`reference/first-boot.md`), so that without it they are untouched.
+    #[serde(default)]
+    pub writes_disks: bool,
+}
+
+impl Run {
+    /// A run that enters a leg knowing nothing.
+    pub fn new(operation: OperationId, since: Timestamp, deadline: Option<Timestamp>) -> Self {
+        Self { operation, since, deadline, contact: Contact::default(), writes_disks: false }
+    }
 }
 
 /// How to reach a host, and how to know that it is the one.

@@ -108,6 +108,7 @@ fn in_leg(leg: Leg, run: &Run, event: &EventKind, at: Timestamp, policy: &Policy
         (Joining(Register), E::StepDone { step: Register }) => ready(run, at),
 
         // the same leg, with another deadline
+        (Installing, E::InstallerBegan) if !run.writes_disks => began(run, at, policy),
         (Installing, E::BootScriptFetched) => return Some(Ok(came_back(leg, run, at, policy))),
         (Joining(Join), E::JoinSlotGranted) if run.deadline.is_none() => slot_granted(leg, run, at, policy),
 
@@ -125,6 +126,7 @@ fn in_leg(leg: Leg, run: &Run, event: &EventKind, at: Timestamp, policy: &Policy
 
         // repeats
         (_, E::Started) => Outcome::Ignored(Ignored::Duplicate),
+        (Installing, E::InstallerBegan) => Outcome::Ignored(Ignored::Duplicate),
         (Joining(_), E::JoinSlotGranted | E::Resumed) => Outcome::Ignored(Ignored::Duplicate),
         (Joining(now), E::StepDone { step }) if *step < now => Outcome::Ignored(Ignored::Duplicate),
         (leg, event) if has_passed(leg, event) => Outcome::Ignored(Ignored::Duplicate),
@@ -138,7 +140,7 @@ fn has_passed(leg: Leg, event: &EventKind) -> bool {
     match event {
         EventKind::BootScriptFetched => leg > Leg::PxeReady,
         EventKind::AnswerFetched => leg > Leg::PxeBooted,
-        EventKind::InstallReported(_) => leg > Leg::Installing,
+        EventKind::InstallerBegan | EventKind::InstallReported(_) => leg > Leg::Installing,
         EventKind::FirstBootReported(_) => leg > Leg::Installed,
         EventKind::ShellOpened => leg > Leg::FirstBoot,
         EventKind::Started
@@ -178,8 +180,7 @@ fn advance(next: HostState, at: Timestamp) -> Outcome {
 
 /// A new operation; the key of a failed one before it is no longer of use and goes at once.
 fn started(operation: OperationId, at: Timestamp, before: Option<OperationId>) -> Outcome {
-    let run = Run { operation, since: at, deadline: None, contact: Contact::default() };
-    let next = HostState::Provisioning { leg: Leg::PxeReady, run };
+    let next = HostState::Provisioning { leg: Leg::PxeReady, run: Run::new(operation, at, None) };
     let mut effects = on_entry(&next, at);
     effects.extend(before.map(|operation| Effect::Work { operation, kind: WorkKind::EraseKey, due: at }));
     Outcome::Advanced(Transition { next, effects })
@@ -193,13 +194,20 @@ fn enter(next: Leg, run: &Run, contact: Contact, at: Timestamp, policy: &Policy)
         }
         _ => (at, policy.time_allowed(next).map(|time| at + time)),
     };
-    advance(HostState::Provisioning { leg: next, run: Run { operation: run.operation, since, deadline, contact } }, at)
+    let run = Run { contact, ..Run::new(run.operation, since, deadline) };
+    advance(HostState::Provisioning { leg: next, run }, at)
 }
 
-/// A host that netboots while it should be writing its disks has lost its webhook or its installation. Either
-/// way it needs no more time than an installed one has to phone home.
+/// The installer is at work, whatever was thought of it before: it has its full time.
+fn began(run: &Run, at: Timestamp, policy: &Policy) -> Outcome {
+    let run = Run { writes_disks: true, deadline: Some(at + policy.installing), ..run.clone() };
+    advance(HostState::Provisioning { leg: Leg::Installing, run }, at)
+}
+
+/// A host that netboots while it should be writing its disks has lost its webhook or its installation, and needs no
+/// more time than an installed one has to phone home. One whose installer never began has lost its answer.
 fn came_back(leg: Leg, run: &Run, at: Timestamp, policy: &Policy) -> Outcome {
-    let sooner = at + policy.installed;
+    let sooner = at + if run.writes_disks { policy.installed } else { policy.came_back };
     if run.deadline.is_some_and(|deadline| deadline <= sooner) {
         return Outcome::Ignored(Ignored::Duplicate);
     }
@@ -234,7 +242,7 @@ fn resumed(operation: OperationId, step: JoinStep, contact: &Contact, at: Timest
         JoinStep::Join => None,
         JoinStep::RevokeKey | JoinStep::Register => Some(at + policy.joining),
     };
-    let run = Run { operation, since: at, deadline, contact: contact.clone() };
+    let run = Run { contact: contact.clone(), ..Run::new(operation, at, deadline) };
     advance(HostState::Provisioning { leg: Leg::Joining(step), run }, at)
 }
 

@@ -320,6 +320,12 @@ impl Orchestrator {
         if record.state.running() != Some(operation.id) {
             return Err(TokenError::Ended(operation.id));
         }
+        // The installer fetches it right before it writes the disks.
+        let event = EventKind::InstallerBegan.of(operation.id);
+        self.patiently(|| async {
+            self.apply(host, &event, Source::Installer, &Along::default()).await.map_err(TokenError::Store)
+        })
+        .await?;
         let public_url = &self.site.public_url;
         Ok(Secret::new(first_boot_script(&FirstBootScript { public_url, host, token: &operation.token })))
     }

@@ -192,6 +192,7 @@ impl Lab {
     pub(crate) async fn installs(&self, host: HostId, n: u8, token: &str) {
         assert!(matches!(self.boots(n).await, BootReply::Script(_)));
         self.fetches_answer(n, Some(token)).await.expect("an answer");
+        self.orchestrator.first_boot_script(host, token).await.expect("the first-boot script");
         self.reports_install(host, token).await;
         self.phones_home(host, n, token).await;
     }

@@ -68,6 +68,7 @@ async fn the_journal_tells_the_life_in_order_and_without_secrets() {
             "registered -> pxe_ready by started",
             "pxe_ready -> pxe_booted by boot_script_fetched",
             "pxe_booted -> installing by answer_fetched",
+            "installing -> installing by installer_began",
             "installing -> installed by install_reported",
             "installed -> first_boot by first_boot_reported",
             "first_boot -> joining by shell_opened",
@@ -186,13 +187,22 @@ async fn what_ready_hosts_say_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_netboot_while_installing_shortens_the_wait() {
     let lab = Lab::new(true).await;
-    let host = lab.register(7).await;
-    let token = lab.rebuild(host).await;
+    let (lost, wrote) = (lab.register(7).await, lab.register(8).await);
+    let token = lab.rebuild(lost).await;
     lab.boots(7).await;
-    lab.fetches_answer(7, Some(&token)).await.expect("an answer");
-    let before = lab.state(host).await.deadline().expect("installing has a deadline");
-    lab.boots(7).await;
-    let state = lab.state(host).await;
-    assert!(matches!(state, HostState::Provisioning { leg: Leg::Installing, .. }));
-    assert!(state.deadline().expect("still") < before);
+    lab.fetches_answer(7, Some(&token)).await.expect("an answer, which gets lost on its way");
+    let token = lab.rebuild(wrote).await;
+    lab.boots(8).await;
+    lab.fetches_answer(8, Some(&token)).await.expect("an answer");
+    lab.orchestrator.first_boot_script(wrote, &token).await.expect("the installer begins to write");
+
+    let policy = lab.orchestrator.policy().clone();
+    for (host, n, time) in [(lost, 7, policy.came_back), (wrote, 8, policy.installed)] {
+        lab.boots(n).await;
+        let state = lab.state(host).await;
+        assert!(matches!(state, HostState::Provisioning { leg: Leg::Installing, .. }));
+        assert_eq!(state.deadline(), Some(lab.orchestrator.now() + time));
+    }
+    lab.until(lost, Phase::Failed).await;
+    assert_eq!(lab.phase(wrote).await, Phase::Installing, "its webhook may be lost, its phone-home not yet");
 }

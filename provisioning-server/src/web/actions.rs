@@ -63,7 +63,7 @@ mod tests {
     fn each_state_allows_what_the_orchestrator_would_accept() {
         let by = OperationId::from_bytes([1; 16]);
         let since = Timestamp::from_millis(0);
-        let run = Run { operation: by, since, deadline: None, contact: Contact::default() };
+        let run = Run::new(by, since, None);
         let running = HostState::Provisioning { leg: Leg::PxeReady, run };
         let failed = |resumable_until| HostState::Failed {
             by,

@@ -147,7 +147,7 @@ impl Lab {
     pub(crate) fn in_leg(&self, number: u8, leg: Leg, minutes: Option<i64>) -> HostState {
         let deadline = minutes.map(|minutes| self.time(minutes * 60 - 120));
         let contact = Contact { address: Some(IpAddr::from([10, 0, 0, number])), ..Contact::default() };
-        let run = Run { operation: operation_id(number), since: self.time(-120), deadline, contact };
+        let run = Run { contact, ..Run::new(operation_id(number), self.time(-120), deadline) };
         HostState::Provisioning { leg, run }
     }
 

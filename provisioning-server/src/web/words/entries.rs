@@ -99,7 +99,8 @@ fn moved(event: &EventKind, to: Phase) -> String {
         EventKind::BootScriptFetched => {
             "Netbooted again without its webhook: it boots its disk and has less time to phone home".to_owned()
         }
-        EventKind::AnswerFetched => "The installer fetched its answer file and begins to write the disks".to_owned(),
+        EventKind::AnswerFetched => "The installer fetched its answer file".to_owned(),
+        EventKind::InstallerBegan => "The installer begins to write the disks".to_owned(),
         EventKind::InstallReported(_) => "The installer reported that it is done".to_owned(),
         EventKind::FirstBootReported(contact) => match contact.address {
             Some(address) => format!("Phoned home from {address}"),
@@ -125,6 +126,7 @@ fn event_words(event: &EventKind) -> &'static str {
         EventKind::Started => "a start",
         EventKind::BootScriptFetched => "a request for the boot script",
         EventKind::AnswerFetched => "a request for the answer file",
+        EventKind::InstallerBegan => "a request for the first-boot script",
         EventKind::InstallReported(_) => "the installer's report",
         EventKind::FirstBootReported(_) => "the host's phone-home",
         EventKind::ShellOpened => "a login",

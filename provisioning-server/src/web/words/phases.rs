@@ -127,7 +127,7 @@ mod tests {
 
     fn in_leg(leg: Leg, deadline: Option<Timestamp>) -> HostState {
         let operation = OperationId::from_bytes([1; 16]);
-        HostState::Provisioning { leg, run: Run { operation, since: at(0), deadline, contact: Contact::default() } }
+        HostState::Provisioning { leg, run: Run::new(operation, at(0), deadline) }
     }
 
     fn failed(resumable_until: Option<Timestamp>) -> HostState {
