@@ -1,6 +1,6 @@
 //! The simulator's command line: a fleet, one machine, or an image.
 
-#![expect(clippy::print_stdout, reason = "a command line speaks on its standard output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -42,8 +42,8 @@ Examples:
   provisioning-sim fleet --server http://127.0.0.1:8080 --token-file token --hosts 50 --seed 7
   PROVISIONING_TOKEN=... provisioning-sim fleet --server http://127.0.0.1:8080 --release 8.4 --keep
 
-The machines have addresses in 127.77.0.0/16: run the server on the same machine, with proxmox.ssh_port set to
---ssh-port. The exit status is 0 only when every host is ready.";
+The machines have addresses in 127.0.0.0/8, by the seed: run the server on the same machine, with proxmox.ssh_port set
+to --ssh-port. The exit status is 0 only when every host is ready.";
 
 const HOST_EXAMPLES: &str = "\
 Example:
@@ -134,9 +134,16 @@ struct IsoArgs {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    perform(Cli::parse().command).await.unwrap_or_else(|error| {
+        eprintln!("provisioning-sim: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn perform(command: Command) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
-    match Cli::parse().command {
+    match command {
         Command::Iso(args) => write_iso(&args),
         Command::Fleet(args) if args.print_config => {
             let cluster = cluster(&args.server)?;
@@ -215,14 +222,14 @@ async fn run(options: FleetOptions, bars: bool, keep: bool) -> anyhow::Result<Ex
             anyhow::bail!("interrupted: the machines are gone, the server will find them missing");
         }
     };
-    println!("{summary}");
     if keep {
-        println!("the machines stay up until you interrupt them with Ctrl-C");
+        println!("{summary}\nthe machines stay up until you interrupt them with Ctrl-C");
         tokio::signal::ctrl_c().await?;
     }
-    // The last sender goes with the fleet, and so the display ends.
+    // The last sender goes with the fleet, and so the display ends before the last word.
     drop(fleet);
     shown.await?;
+    println!("{summary}");
     Ok(exit_code(&summary))
 }
 

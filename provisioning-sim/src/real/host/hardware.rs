@@ -48,8 +48,8 @@ pub struct Disk {
 const DISKS: [&str; 4] = ["sda", "sdb", "nvme0n1", "nvme1n1"];
 
 impl Hardware {
-    /// The hardware of machine number `number`, up to 65,000, of the fleet `seed`: two NICs, four disks, an address
-    /// of its own in 127.77.0.0/16 and up.
+    /// The hardware of machine number `number` of the fleet `seed`: two NICs, four disks, and an address of its own
+    /// in 127.0.0.0/8. Fleets of different seeds rarely share a network, so that several can run on one machine.
     pub fn numbered(seed: u64, number: u16, name: &str) -> Self {
         let [high, low] = number.to_be_bytes();
         let [.., a, b] = seed.to_be_bytes();
@@ -59,7 +59,7 @@ impl Hardware {
             mac: MacAddr::new([0x52, 0x54 | port, a, b, high, low]).expect("not zero and no group address"),
         };
         let serial = format!("SIM{seed:04X}{number:05}");
-        let ip = loopback(number);
+        let ip = loopback(seed, number);
         Self {
             nics: vec![nic(0), nic(1)],
             disks: DISKS.iter().map(|disk| Disk::named(disk, &serial)).collect(),
@@ -91,10 +91,12 @@ impl Hardware {
     }
 }
 
-/// 127.77.a.b, never ending in 0 or 255.
-fn loopback(number: u16) -> Ipv4Addr {
-    let [third, fourth] = [number / 250, number % 250 + 1].map(|part| u8::try_from(part).unwrap_or(u8::MAX));
-    if number < 62_500 { Ipv4Addr::new(127, 77, third, fourth) } else { Ipv4Addr::new(127, 78, third - 249, fourth) }
+/// 127.x.y.z: x by the seed from 77 to 252 (253 for the last of very many), never ending in 0 or 255.
+fn loopback(seed: u64, number: u16) -> Ipv4Addr {
+    let (third, fourth) = (number / 250 % 250, number % 250 + 1);
+    let second = 77 + u16::try_from(seed % 176).unwrap_or_default() + number / 62_500;
+    let [second, third, fourth] = [second, third, fourth].map(|part| u8::try_from(part).unwrap_or(u8::MAX));
+    Ipv4Addr::new(127, second, third, fourth)
 }
 
 impl Nic {

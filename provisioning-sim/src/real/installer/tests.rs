@@ -105,14 +105,14 @@ fn the_report_has_the_schema_of_its_release() {
     }
     let report = report("9.2");
     let nics = &report["network-interfaces"];
-    assert_eq!((&nics[0]["is-management"], &nics[0]["address"]), (&true.into(), &"127.77.0.2/8".into()));
+    assert_eq!((&nics[0]["is-management"], &nics[0]["address"]), (&true.into(), &"127.84.0.2/8".into()));
     assert_eq!(nics[1]["is-management"], Value::Null);
     assert_eq!(nics[0]["mac"], "52:54:00:07:00:01", "the report has lower case in every release");
     let boot_disks: Vec<bool> =
         report["disks"].as_array().unwrap().iter().map(|disk| disk["is-bootdisk"] == true).collect();
     assert_eq!(boot_disks, [false, false, true, false]);
     let read = InstallReport::from_json(report.to_string().as_bytes()).unwrap();
-    assert_eq!((read.fqdn.unwrap().as_str(), read.address), ("a.b", Some([127, 77, 0, 2].into())));
+    assert_eq!((read.fqdn.unwrap().as_str(), read.address), ("a.b", Some([127, 84, 0, 2].into())));
 }
 
 #[test]
