@@ -256,6 +256,7 @@ fn timeouts(mut section: Section<'_>) -> Policy {
     let policy = Policy {
         pxe_booted: section.duration("pxe_booted").unwrap_or(default.pxe_booted),
         installing: section.duration("installing").unwrap_or(default.installing),
+        came_back: section.duration("came_back").unwrap_or(default.came_back),
         installed: section.duration("installed").unwrap_or(default.installed),
         first_boot: section.duration("first_boot").unwrap_or(default.first_boot),
         joining: section.duration("joining").unwrap_or(default.joining),
