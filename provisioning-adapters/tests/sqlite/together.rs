@@ -1,12 +1,12 @@
 //! Several at once: callers of one store, and stores on one file.
 
+use provisioning_core::conformance::Checked;
+use provisioning_core::conformance::sample::{entry, host, host_id, register};
 use provisioning_core::machine::HostState;
 use provisioning_core::ports::{Change, HostFilter, JournalQuery, Revision, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::InTempDir;
-use super::checks::Checked;
-use super::checks::sample::{entry, host, host_id, register};
 
 /// Changes host 1 on `revision` and tells of it.
 fn edit(revision: Revision) -> Result<Change, Box<dyn std::error::Error + Send + Sync>> {
