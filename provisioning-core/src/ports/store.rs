@@ -137,6 +137,7 @@ impl JournalQuery {
 /// # Contract
 /// - `commit_is_all_or_nothing`: row, operation, artefacts, journal and outbox change together or not at all.
 /// - `commit_refuses_a_stale_revision`: with `Stale`, and changes nothing; also when the host is gone (`NoSuchHost`).
+///   Of those that race for a revision one wins.
 /// - `committed_work_survives_reopen`: what `commit` returned `Ok` for is there after a crash.
 /// - `a_commit_is_seen_by_the_next_read`: of the same store, from any task.
 /// - `names_and_macs_are_unique`: a host with another's name or address is refused with `NameTaken` or `MacTaken`;

@@ -5,6 +5,7 @@ mod broken_inventory;
 mod broken_power;
 mod broken_store;
 mod broken_vault;
+mod faulty_store;
 
 use std::panic::catch_unwind;
 

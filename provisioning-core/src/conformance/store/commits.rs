@@ -50,10 +50,11 @@ pub async fn commit_is_all_or_nothing(fixture: &impl StoreFixture) -> Checked {
     Ok(())
 }
 
-/// With `Stale`, and changes nothing; also when the host is gone (`NoSuchHost`).
+/// With `Stale`, and changes nothing; also when the host is gone (`NoSuchHost`). Of those that race for a revision one
+/// wins.
 pub async fn commit_refuses_a_stale_revision(fixture: &impl StoreFixture) -> Checked {
-    let store = fixture.fresh().await;
-    let row = start(&store, 1, 1).await?;
+    let store = Arc::new(fixture.fresh().await);
+    let row = start(&*store, 1, 1).await?;
     for expected in [None, Some(Revision(1)), Some(Revision(3)), Some(Revision(u64::MAX))] {
         let error = refusal(store.commit(Change::to(host(1)?, HostState::Registered, expected)).await);
         match error {
@@ -62,7 +63,9 @@ pub async fn commit_refuses_a_stale_revision(fixture: &impl StoreFixture) -> Che
             }
             other => return Err(other.into()),
         }
-        let error = refusal(store.remove_host(host_id(1), Revision(1), entry(Some(1), None, "gone")).await);
+    }
+    for expected in [Revision(1), Revision(3)] {
+        let error = refusal(store.remove_host(host_id(1), expected, entry(Some(1), None, "gone")).await);
         assert!(matches!(error, StoreError::Stale { .. }), "{error:?}");
     }
     assert_eq!(store.host(host_id(1)).await?, Some(row));
@@ -71,6 +74,16 @@ pub async fn commit_refuses_a_stale_revision(fixture: &impl StoreFixture) -> Che
     assert!(matches!(error, StoreError::NoSuchHost(id) if id == host_id(2)), "{error:?}");
     let error = refusal(store.remove_host(host_id(2), Revision(1), entry(Some(2), None, "gone")).await);
     assert!(matches!(error, StoreError::NoSuchHost(id) if id == host_id(2)), "{error:?}");
+
+    for round in 2..=9 {
+        let mut racers = JoinSet::new();
+        for _ in 0..4 {
+            let (store, change) = (Arc::clone(&store), Change::to(host(1)?, joining(1)?, Some(Revision(round))));
+            racers.spawn(async move { store.commit(change).await });
+        }
+        let won = racers.join_all().await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(won, 1, "of those that race for one revision");
+    }
     Ok(())
 }
 
@@ -87,7 +100,9 @@ pub async fn committed_work_survives_reopen(fixture: &impl StoreFixture) -> Chec
         contact: Contact::default(),
     };
     let mut bare = host(1)?;
-    (bare.address, bare.hardware_id) = (None, None);
+    (bare.address, bare.hardware_id, bare.last_ready_at) = (None, None, None);
+    (bare.name, bare.server_type, bare.registered_at) = ("renamed".parse()?, "other".parse()?, at(2));
+    bare.macs.reverse();
     let mut change = Change::to(bare.clone(), state.clone(), Some(row.revision));
     change.artefacts = vec![(operation_id(1), artefact(ArtefactKind::Answer, "first"))];
     change.journal = vec![moved(1, 1)];
@@ -157,6 +172,8 @@ pub async fn names_and_macs_are_unique(fixture: &impl StoreFixture) -> Checked {
     changed.name = host(1)?.name;
     store.commit(Change::to(changed.clone(), HostState::Registered, Some(Revision(1)))).await?;
     assert_eq!(store.host_by_mac(mac(1, 9)?).await?.map(|row| row.host), Some(changed));
+    assert_eq!(store.host_by_mac(mac(2, 9)?).await?, None);
+    assert_eq!(store.host_by_name(&host(2)?.name).await?, None);
     Ok(())
 }
 

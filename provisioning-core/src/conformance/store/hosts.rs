@@ -42,7 +42,9 @@ pub async fn hosts_are_listed_by_name(fixture: &impl StoreFixture) -> Checked {
     let text = |text: &str| HostFilter { text: Some(text.to_owned()), ..HostFilter::default() };
     assert_eq!(names(text("e-00")).await?.len(), 8);
     assert_eq!(names(text("ab:04:0")).await?, expected(&[4]));
-    assert_eq!(names(text("%")).await?, expected(&[]));
+    for wildcard in ["%", "_", "e_0", "*", "?"] {
+        assert_eq!(names(text(wildcard)).await?, expected(&[]), "{wildcard}");
+    }
     let after = Some("pve-004".parse()?);
     assert_eq!(names(HostFilter { after, limit: Some(1), ..text("pve") }).await?, expected(&[5]));
     Ok(())
@@ -101,5 +103,9 @@ pub async fn removing_a_host_keeps_its_journal(fixture: &impl StoreFixture) -> C
     let told = store.journal(&JournalQuery::of_host(host_id(1), 9)).await?;
     assert_eq!(told, [moved(1, 1).at_place(1), entry(Some(1), None, "removed").at_place(2)]);
     assert_eq!(store.host(host_id(2)).await?, Some(kept));
+
+    let again = register(&store, 1).await?;
+    assert_eq!(again.revision, Revision(1), "its name and addresses are free, and it begins anew");
+    assert_eq!(store.operations_of(host_id(1)).await?, []);
     Ok(())
 }

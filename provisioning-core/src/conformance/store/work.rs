@@ -31,6 +31,8 @@ pub async fn work_is_listed_by_due_time(fixture: &impl StoreFixture) -> Checked 
     ];
     assert_eq!(store.work().await?, sorted);
 
+    let tried = Work { attempts: 2, last_error: Some("busy".to_owned()), ..work(1, WorkKind::Join, 1, 40) };
+    assert!(store.reschedule(&tried, None).await?);
     change.expected = Some(revision);
     change.owe = vec![work(1, WorkKind::Join, 1, 5)];
     change.settle = sorted[1..4].iter().map(|work| work.id).collect();
