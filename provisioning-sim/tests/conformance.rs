@@ -17,7 +17,7 @@ provisioning_core::remote_shell_conformance!(Host::start().await);
 struct Host {
     node: SimNode,
     sshd: SimSshd,
-    host_key: HostKey,
+    sshd_key: HostKey,
     opening: KeyPair,
 }
 
@@ -25,17 +25,17 @@ impl Host {
     async fn start() -> Self {
         let opening = SshShell::new().key_pair(&Secret::new([0x5e; 32]));
         let node = SimNode::installed(NodeSpec {
-            name: "node9".parse().unwrap(),
+            name: "node9".parse().expect("a name"),
             ip: [10, 0, 0, 9].into(),
             root_ssh_keys: vec![opening.public.to_string()],
             network: None,
             pace: Pace::default(),
         });
         node.power_on();
-        let host_key = HostKey::from_seed([9; 32]);
+        let sshd_key = HostKey::from_seed([9; 32]);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let sshd = SimSshd::start(any_port, node.clone(), host_key.clone()).await.unwrap();
-        Self { node, sshd, host_key, opening }
+        let sshd = SimSshd::start(any_port, node.clone(), sshd_key.clone()).await.expect("loopback has a free port");
+        Self { node, sshd, sshd_key, opening }
     }
 }
 
@@ -47,7 +47,7 @@ impl RemoteShellFixture for Host {
     }
 
     fn target(&self) -> Target {
-        Target { address: self.sshd.address().ip(), host_keys: vec![self.host_key.public()] }
+        Target { address: self.sshd.address().ip(), host_keys: vec![self.sshd_key.public()] }
     }
 
     fn key(&self) -> Secret<String> {
@@ -70,7 +70,7 @@ impl RemoteShellFixture for Host {
         let operation = OperationId::new(Timestamp::from_millis(1), [9; 10]);
         let join = RemoteCommand::StartJoin {
             operation,
-            member: "10.0.0.1".parse().unwrap(),
+            member: "10.0.0.1".parse().expect("an address"),
             fingerprint: CertFingerprint::new([1; 32]),
         };
         let join = Command::new(join.line());

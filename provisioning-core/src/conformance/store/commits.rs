@@ -81,7 +81,7 @@ pub async fn commit_refuses_a_stale_revision(fixture: &impl StoreFixture) -> Che
             let (store, change) = (Arc::clone(&store), Change::to(host(1)?, joining(1)?, Some(Revision(round))));
             racers.spawn(async move { store.commit(change).await });
         }
-        let won = racers.join_all().await.into_iter().filter(Result::is_ok).count();
+        let won = racers.join_all().await.into_iter().flatten().count();
         assert_eq!(won, 1, "of those that race for one revision");
     }
     Ok(())
