@@ -1,8 +1,6 @@
 //! The SQLite store and vault on real files: the ports' contracts, and what only a file can show.
 #![cfg(feature = "sqlite")]
 
-mod checks;
-
 #[path = "sqlite/damage.rs"]
 mod damage;
 #[path = "sqlite/opening.rs"]
@@ -13,14 +11,10 @@ mod together;
 mod trace;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use provisioning_adapters::sqlite::{SealingKey, SqliteStore, SqliteVault};
-use provisioning_core::memory::{MemoryStore, MemoryVault};
-use provisioning_core::ports::{Store, Vault};
+use provisioning_core::conformance::{StoreFixture, VaultFixture};
 use tempfile::TempDir;
-
-use checks::Fixture;
 
 /// A database in a directory that goes away with it.
 struct InTempDir {
@@ -51,14 +45,38 @@ impl InTempDir {
     }
 }
 
-impl Fixture for InTempDir {
-    fn store(&self) -> Arc<dyn Store> {
-        Arc::new(self.open())
+impl StoreFixture for InTempDir {
+    type Store = SqliteStore;
+
+    async fn fresh(&self) -> SqliteStore {
+        self.open()
     }
 
-    fn vault(&self) -> Arc<dyn Vault> {
-        Arc::new(self.open_vault())
+    async fn reopen(&self, store: SqliteStore) -> SqliteStore {
+        drop(store);
+        self.open()
     }
+}
+
+impl VaultFixture for InTempDir {
+    type Vault = SqliteVault;
+
+    async fn fresh(&self) -> SqliteVault {
+        self.open_vault()
+    }
+
+    async fn reopen(&self, vault: SqliteVault) -> SqliteVault {
+        drop(vault);
+        self.open_vault()
+    }
+}
+
+mod store {
+    provisioning_core::store_conformance!(super::InTempDir::new());
+}
+
+mod vault {
+    provisioning_core::vault_conformance!(super::InTempDir::new());
 }
 
 /// The database's files as they are now.
@@ -70,33 +88,4 @@ fn bytes_on_disk(database: &Path) -> Vec<u8> {
         bytes.extend(std::fs::read(file).unwrap_or_default());
     }
     bytes
-}
-
-mod sqlite {
-    use super::InTempDir;
-
-    crate::checks::contracts!(InTempDir::new());
-}
-
-/// The memory adapters pass the same checks: they ask nothing that only SQLite has.
-mod memory {
-    use super::{Arc, Fixture, MemoryStore, MemoryVault, Store, Vault};
-
-    #[derive(Default)]
-    struct InMemory {
-        store: MemoryStore,
-        vault: MemoryVault,
-    }
-
-    impl Fixture for InMemory {
-        fn store(&self) -> Arc<dyn Store> {
-            Arc::new(self.store.clone())
-        }
-
-        fn vault(&self) -> Arc<dyn Vault> {
-            Arc::new(self.vault.clone())
-        }
-    }
-
-    crate::checks::contracts!(InMemory::default());
 }

@@ -13,9 +13,11 @@
 //! `Orchestrator`: `register`, `start`, then answer machines with `boot_script`, `answer_file`, `first_boot_script`
 //! and `report` while `run` is polled. See `examples/embed.rs`.
 //!
-//! Features: `orchestrator` (default) brings ports, memory adapters and orchestrator, and with them tokio; `mocks`
-//! exports mockall mocks of the ports.
+//! Features: `orchestrator` (default) brings ports, memory adapters and orchestrator, and with them tokio;
+//! `conformance` the suites that an adapter of your own has to pass; `mocks` exports mockall mocks of the ports.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod machine;
 #[cfg(feature = "orchestrator")]
 pub mod memory;

@@ -37,6 +37,10 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Store(error) => error,
             Fault::Sql(error) if is_damage(&error) => Self::Corrupt { table: "the file", problem: error.to_string() },
+            // The checks before a write name what they find; what is left to the tables' own rules is this.
+            Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Self::BadChange { problem: error.to_string() }
+            }
             Fault::Sql(error) => Self::Unavailable { retry: retry(&error), source: error.into() },
             Fault::Unwritable(source) => Self::Unavailable { retry: Retry::Never, source },
         }

@@ -3,10 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself may")]
 
-mod checks;
 mod service;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig, InfrastructureFault, Method};
 use provisioning_core::model::{HostId, OperationId, Secret, Timestamp};
@@ -40,21 +39,7 @@ fn fault(change: impl FnOnce(&mut InfrastructureConfig)) -> InfrastructureFault 
     InfrastructureClient::new(&config).expect_err("the configuration is faulty")
 }
 
-macro_rules! contract {
-    ($($check:ident),+ $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $check() {
-                let service = Service::start().await;
-                let mut config = InfrastructureConfig::new(service.url());
-                config.timeout = Duration::from_secs(3);
-                checks::$check(&client(&config), &service, &record()).await;
-            }
-        )+
-    };
-}
-
-contract!(registering_twice_leaves_one_record, a_refusal_is_never_retried, a_silent_service_is_tried_later);
+provisioning_core::inventory_conformance!(Service::start().await);
 
 #[tokio::test]
 async fn the_default_request_is_the_documented_one() {

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig};
+use provisioning_core::conformance::InventoryFixture;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-use crate::checks::Fixture;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
@@ -87,16 +88,23 @@ impl Drop for Service {
     }
 }
 
-impl Fixture for Service {
+impl InventoryFixture for Service {
+    type Inventory = InfrastructureClient;
+
+    async fn fresh(&self) -> InfrastructureClient {
+        let config = InfrastructureConfig { timeout: Duration::from_secs(3), ..InfrastructureConfig::new(self.url()) };
+        InfrastructureClient::new(&config).expect("the configuration is good")
+    }
+
     fn hosts(&self) -> usize {
         self.memory().paths.len()
     }
 
-    fn refuses(&self, words: &str) {
+    fn refuse(&self, words: &str) {
         self.answers(422, words);
     }
 
-    fn falls_silent(&self) {
+    fn fall_silent(&self) {
         self.memory().silent = true;
     }
 }

@@ -1,12 +1,14 @@
 //! Rows that somebody, or a failing disk, has spoilt: an error that names them, never a panic.
 
+use provisioning_core::conformance::Checked;
+use provisioning_core::conformance::sample::{
+    artefact, at, entry, host_id, image, image_id, moved, operation_id, start, work,
+};
 use provisioning_core::machine::WorkKind;
 use provisioning_core::model::ArtefactKind;
 use provisioning_core::ports::{Change, HostFilter, JournalQuery, Store, StoreError, Vault, VaultError};
 
 use super::InTempDir;
-use super::checks::Checked;
-use super::checks::sample::{artefact, at, entry, host_id, image, image_id, moved, operation_id, start, work};
 
 /// A store with a row in each table.
 async fn filled(fixture: &InTempDir) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use provisioning_adapters::sqlite::{OpenError, SqliteStore};
+use provisioning_core::conformance::Checked;
+use provisioning_core::conformance::sample::{host_id, register};
 use provisioning_core::ports::Store;
 
 use super::InTempDir;
-use super::checks::Checked;
-use super::checks::sample::{host_id, register};
 
 fn refusal(fixture: &InTempDir) -> OpenError {
     let before = fs::read(fixture.path()).unwrap_or_default();

@@ -1,12 +1,13 @@
 //! Several at once: callers of one store, and stores on one file.
 
+use provisioning_adapters::sqlite::SqliteStore;
+use provisioning_core::conformance::Checked;
+use provisioning_core::conformance::sample::{entry, host, host_id, register};
 use provisioning_core::machine::HostState;
 use provisioning_core::ports::{Change, HostFilter, JournalQuery, Revision, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::InTempDir;
-use super::checks::Checked;
-use super::checks::sample::{entry, host, host_id, register};
 
 /// Changes host 1 on `revision` and tells of it.
 fn edit(revision: Revision) -> Result<Change, Box<dyn std::error::Error + Send + Sync>> {
@@ -33,6 +34,52 @@ async fn of_two_stores_that_race_for_a_revision_exactly_one_wins() -> Checked {
             assert_eq!(store.last_seq().await?, round, "each sees what the other committed");
         }
     }
+    Ok(())
+}
+
+/// Where the other process of the next test finds the database.
+const SHARED: &str = "PROVISIONING_TEST_SHARED_DATABASE";
+
+/// Edits host 1 so many times; whoever comes second reads the row again.
+async fn edit_in_a_race(store: &SqliteStore, times: u32) -> Checked {
+    for _ in 0..times {
+        loop {
+            let row = store.host(host_id(1)).await?.ok_or("host 1 is registered")?;
+            match store.commit(edit(row.revision)?).await {
+                Ok(_) => break,
+                Err(StoreError::Stale { found, .. }) => assert!(found > row.revision),
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_processes_lose_no_edit_of_each_other() -> Checked {
+    const EDITS: u32 = 60;
+    if let Some(path) = std::env::var_os(SHARED) {
+        return edit_in_a_race(&SqliteStore::open(path.as_ref())?, EDITS).await;
+    }
+    let fixture = InTempDir::new();
+    let store = fixture.open();
+    register(&store, 1).await?;
+    let mut other = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "together::two_processes_lose_no_edit_of_each_other"])
+        .env(SHARED, fixture.path())
+        .spawn()?;
+    // They are to meet: not before the other one has begun.
+    while store.last_seq().await? == 0 && other.try_wait()?.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let ours = edit_in_a_race(&store, EDITS).await;
+    assert!(other.wait()?.success());
+    ours?;
+    let edits = u64::from(EDITS) * 2;
+    assert_eq!(store.host(host_id(1)).await?.map(|row| row.revision), Some(Revision(edits + 1)));
+    assert_eq!(store.last_seq().await?, edits);
+    let journal = store.journal(&JournalQuery::after(0, usize::MAX)).await?;
+    assert!(journal.iter().map(|entry| entry.seq).eq(1..=edits), "no place is missing and none is given twice");
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use provisioning_core::conformance::Checked;
+use provisioning_core::conformance::sample::{at, operation_id};
 use provisioning_core::model::{OperationId, Secret, Timestamp};
 use provisioning_core::ports::{Retry, Vault, VaultError};
 
-use super::checks::Checked;
-use super::checks::sample::{at, operation_id};
 use super::{InTempDir, bytes_on_disk};
 
 /// So many bytes of a text are taken as a trace of it.

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself may")]
 
-mod checks;
+mod broken;
 mod refusing;
 mod sshd;
 
@@ -11,38 +11,13 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use provisioning_adapters::ssh::SshShell;
+use provisioning_core::conformance::RemoteShellFixture;
 use provisioning_core::model::Secret;
 use provisioning_core::ports::{RemoteShell, ShellError, Target};
 
-use checks::Fixture;
 use sshd::Sshd;
 
-macro_rules! contract {
-    ($($check:ident),+ $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $check() {
-                let sshd = Sshd::start("");
-                checks::$check(&sshd.shell(), &sshd).await;
-            }
-        )+
-    };
-}
-
-contract!(
-    a_pinned_host_key_is_accepted,
-    any_other_host_key_is_refused,
-    a_key_that_does_not_open_is_refused,
-    a_host_that_is_not_there_is_unreachable,
-    the_same_seed_gives_the_same_key_pair,
-    both_outputs_arrive_whole,
-    the_exit_status_arrives,
-    stdin_is_fed_and_closed,
-    a_command_over_its_time_is_given_up,
-    output_over_the_limit_is_an_error,
-    commands_follow_one_another,
-    a_lost_connection_is_an_error,
-);
+provisioning_core::remote_shell_conformance!(Sshd::start(""));
 
 #[tokio::test]
 async fn a_connection_that_breaks_while_the_key_is_looked_at_is_no_refusal() {
@@ -65,7 +40,7 @@ async fn a_refusal_that_leaves_no_other_way_in_is_a_refusal() {
 #[tokio::test]
 async fn a_server_that_wants_more_than_the_key_has_not_refused_it() {
     let sshd = Sshd::start("AuthenticationMethods publickey,password\nPasswordAuthentication yes\n");
-    let opened = sshd.shell().open(&sshd.target(), sshd.key()).await;
+    let opened = sshd.shell().open(&sshd.target(), &sshd.key()).await;
     assert!(matches!(opened, Err(ShellError::Disconnected { .. })), "{:?}", opened.err());
 }
 
@@ -86,7 +61,7 @@ async fn a_host_that_takes_the_connection_and_says_nothing_is_unreachable_in_tim
 async fn a_target_with_rsa_keys_only_is_trusted_by_none_of_them() {
     let sshd = Sshd::start("");
     let target = Target { host_keys: vec![sshd.rsa_host_key()], ..sshd.target() };
-    let opened = sshd.shell().open(&target, sshd.key()).await;
+    let opened = sshd.shell().open(&target, &sshd.key()).await;
     assert!(matches!(opened, Err(ShellError::HostKeyMismatch { .. })));
 }
 

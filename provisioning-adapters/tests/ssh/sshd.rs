@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use provisioning_adapters::ssh::SshShell;
+use provisioning_core::conformance::RemoteShellFixture;
 use provisioning_core::model::{Secret, SshPublicKey};
 use provisioning_core::ports::{KeyPair, RemoteShell, Target};
 use tempfile::TempDir;
-
-use crate::checks::Fixture;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -96,14 +95,20 @@ fn listening(directory: &Path, port: u16, extra: &str) -> Option<Child> {
     None
 }
 
-impl Fixture for Sshd {
+impl RemoteShellFixture for Sshd {
+    type Shell = SshShell;
+
+    async fn fresh(&self) -> SshShell {
+        self.shell()
+    }
+
     fn target(&self) -> Target {
         let host_keys = ["ed25519", "ecdsa"].map(|kind| self.host_key(kind)).to_vec();
         Target { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host_keys }
     }
 
-    fn key(&self) -> &Secret<String> {
-        &self.opening.private
+    fn key(&self) -> Secret<String> {
+        self.opening.private.clone()
     }
 
     fn nowhere(&self) -> Target {
@@ -112,10 +117,6 @@ impl Fixture for Sshd {
 
     fn break_connections(&self) {
         kill_all(&descendants(self.child.id()));
-    }
-
-    fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 

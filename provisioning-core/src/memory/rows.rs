@@ -36,6 +36,7 @@ impl Rows {
         let id = change.host.id;
         self.check_revision(id, change.expected)?;
         self.check_unique(&change)?;
+        self.check_fit(&change)?;
         let revision = Revision(change.expected.map_or(1, |revision| revision.0 + 1));
         self.hosts.insert(id, HostRecord { host: change.host, state: change.state, revision });
         if let Some(operation) = change.operation {
@@ -62,6 +63,11 @@ impl Rows {
     }
 
     fn check_unique(&self, change: &Change) -> Result<(), StoreError> {
+        for (place, mac) in change.host.macs.iter().enumerate() {
+            if change.host.macs[..place].contains(mac) {
+                return Err(StoreError::MacTaken { mac: *mac, by: change.host.id });
+            }
+        }
         for other in self.hosts.values().filter(|row| row.host.id != change.host.id) {
             if other.host.name == change.host.name {
                 return Err(StoreError::NameTaken { name: change.host.name.clone(), by: other.host.id });
@@ -70,6 +76,40 @@ impl Rows {
                 return Err(StoreError::MacTaken { mac: *mac, by: other.host.id });
             }
         }
+        Ok(())
+    }
+
+    /// Whether all that the change brings belongs to rows that are there, or that it brings itself.
+    fn check_fit(&self, change: &Change) -> Result<(), StoreError> {
+        let is_known = |host: HostId| host == change.host.id || self.hosts.contains_key(&host);
+        if let Some(operation) = &change.operation {
+            if self.operations.contains_key(&operation.id) {
+                return bad_change(format!("there is an operation {} already", operation.id));
+            }
+            if !is_known(operation.host) {
+                return bad_change(format!("operation {} is for an unknown host", operation.id));
+            }
+        }
+        let begins = change.operation.as_ref().map(|operation| operation.id);
+        for (operation, artefact) in &change.artefacts {
+            if begins != Some(*operation) && !self.operations.contains_key(operation) {
+                return bad_change(format!("{} belongs to an unknown operation {operation}", artefact.kind.as_str()));
+            }
+        }
+        match change.owe.iter().find(|work| !is_known(work.host)) {
+            Some(work) => bad_change(format!("{} is owed to an unknown host {}", work.id.kind.as_str(), work.host)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn insert_image(&mut self, image: &Image) -> Result<(), StoreError> {
+        if let Some(same) = self.images.values().find(|other| other.sha256 == image.sha256) {
+            return Err(StoreError::ImageExists(same.id));
+        }
+        if self.images.contains_key(&image.id) {
+            return bad_change(format!("there is an image {} already", image.id));
+        }
+        self.images.insert(image.id, image.clone());
         Ok(())
     }
 
@@ -108,6 +148,10 @@ impl Rows {
         };
         self.journal[start..].iter().filter(wanted).take(query.limit).cloned().collect()
     }
+}
+
+fn bad_change(problem: String) -> Result<(), StoreError> {
+    Err(StoreError::BadChange { problem })
 }
 
 fn matches(row: &HostRecord, filter: &HostFilter) -> bool {

@@ -105,7 +105,8 @@ impl Store for MemoryStore {
     async fn reschedule(&self, work: &Work, entry: Option<NewEntry>) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let Some(row) = rows.work.get_mut(&work.id) else { return Ok(false) };
-        *row = work.clone();
+        let Work { id, host, .. } = *row;
+        *row = Work { id, host, ..work.clone() };
         rows.append(entry);
         Ok(true)
     }
@@ -121,10 +122,7 @@ impl Store for MemoryStore {
 
     async fn insert_image(&self, image: &Image, entry: NewEntry) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        if let Some(same) = rows.images.values().find(|other| other.sha256 == image.sha256) {
-            return Err(StoreError::ImageExists(same.id));
-        }
-        rows.images.insert(image.id, image.clone());
+        rows.insert_image(image)?;
         rows.append([entry]);
         Ok(())
     }

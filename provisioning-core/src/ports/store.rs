@@ -137,19 +137,28 @@ impl JournalQuery {
 /// # Contract
 /// - `commit_is_all_or_nothing`: row, operation, artefacts, journal and outbox change together or not at all.
 /// - `commit_refuses_a_stale_revision`: with `Stale`, and changes nothing; also when the host is gone (`NoSuchHost`).
+///   Of those that race for a revision one wins.
 /// - `committed_work_survives_reopen`: what `commit` returned `Ok` for is there after a crash.
 /// - `a_commit_is_seen_by_the_next_read`: of the same store, from any task.
-/// - `names_and_macs_are_unique`: a host with another's name or address is refused with `NameTaken` or `MacTaken`.
+/// - `names_and_macs_are_unique`: a host with another's name or address is refused with `NameTaken` or `MacTaken`;
+///   one that has the same address twice likewise.
 /// - `revisions_rise_by_one`: the first is 1.
+/// - `what_belongs_to_nothing_is_refused`: an operation or work for an unknown host, and an artefact of an unknown
+///   operation, with `BadChange`.
+/// - `an_id_is_given_once`: an operation or image whose id is taken is refused with `BadChange`.
 /// - `the_journal_keeps_the_order_of_commits`: places rise, entries of one commit are neighbours in their order,
 ///   no place is given twice, not even after entries' hosts are removed.
 /// - `a_reader_never_skips_an_entry`: once an entry is visible, none with a smaller place appears later.
-/// - `work_is_listed_by_due_time`: then by operation and kind.
-/// - `rescheduling_settled_work_changes_nothing`: and tells so.
+/// - `entries_are_found_by_host_and_operation`: the filters of a query, alone and together.
+/// - `work_is_listed_by_due_time`: then by operation and kind; what is owed again takes the place of the same row.
+/// - `rescheduling_settled_work_changes_nothing`: and tells so; settling it twice likewise. What is owed still
+///   gets its due time, attempts and last error, and stays the same host's.
 /// - `hosts_are_listed_by_name`: and the filter's `after` and `limit` page through all of them once.
+/// - `the_overdue_are_found_by_their_deadline`: once it has come, and the earliest one is told.
 /// - `an_image_in_use_stays`: removing one that a running operation installs is refused with `ImageInUse`.
 /// - `an_image_is_kept_once_per_digest`: a second one with the same SHA-256 is refused with `ImageExists`.
-/// - `removing_a_host_keeps_its_journal`: and drops its operations, artefacts and work.
+/// - `removing_a_host_keeps_its_journal`: and drops its operations, artefacts and work. Operations are listed with
+///   the latest first, artefacts by kind.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -248,6 +257,13 @@ pub enum StoreError {
         image: ImageId,
         /// A host that is being installed from it.
         host: HostId,
+    },
+    /// It contradicts what is there: it belongs to a row that is not, or gives an id a second time. A fault of the
+    /// caller's; nobody else can do anything about it.
+    #[error("the change does not fit the rows that are there: {problem}")]
+    BadChange {
+        /// What does not fit.
+        problem: String,
     },
     /// What is stored cannot be read.
     #[error("a stored row of {table} does not make sense: {problem}")]

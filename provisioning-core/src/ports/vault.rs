@@ -11,7 +11,8 @@ use crate::model::{OperationId, Secret};
 /// - `a_stored_key_reads_back`: also after a reopen.
 /// - `storing_twice_keeps_the_latest`.
 /// - `an_absent_key_is_none`: not an error.
-/// - `an_erased_key_is_gone`: `open` gives `None`, also after a reopen, and no copy stays in the medium.
+/// - `an_erased_key_is_gone`: `open` gives `None`, also after a reopen. No copy stays in the medium either, which only
+///   the adapter's own tests can see.
 /// - `erasing_an_absent_key_is_fine`.
 /// - `held_lists_every_key`: and nothing else.
 #[cfg_attr(feature = "mocks", mockall::automock)]

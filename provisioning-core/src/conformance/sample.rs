@@ -1,21 +1,22 @@
-//! Hosts, operations and what belongs to them, by number.
+//! Hosts, operations and what belongs to them, by number: for the suites, and for an adapter's own tests.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
-use provisioning_core::machine::{Contact, EventKind, HostState, JoinStep, Leg, Phase, Run, WorkKind};
-use provisioning_core::model::{
+use crate::machine::{Contact, EventKind, HostState, JoinStep, Leg, Phase, Run, WorkKind};
+use crate::model::{
     Artefact, ArtefactKind, BootToken, DiskSelection, DiskSetup, Filesystem, FilterMatch, Host, HostId, Image, ImageId,
     LvmOptions, MacAddr, Operation, OperationId, Release, ServerType, Sha256Digest, Timestamp,
 };
-use provisioning_core::ports::{Change, Happening, HostRecord, NewEntry, Source, Store, Work, WorkId};
+use crate::ports::{BoxError, Change, Happening, HostRecord, NewEntry, Source, Store, Work, WorkId};
 
 /// What a sample that does not parse would give.
-pub(crate) type Made<T> = Result<T, Box<dyn Error + Send + Sync>>;
+pub type Made<T> = Result<T, BoxError>;
 
-pub(crate) const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTRKMeEHcnfyPhmPSPQIUZeDSdc5S2DsIP+C2x";
+/// A well-formed key that opens nothing.
+pub const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTRKMeEHcnfyPhmPSPQIUZeDSdc5S2DsIP+C2x";
 
-pub(crate) fn at(seconds: u32) -> Timestamp {
+/// So many seconds after the time at which the samples begin.
+pub fn at(seconds: u32) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + i64::from(seconds) * 1_000)
 }
 
@@ -24,25 +25,28 @@ fn random(n: u8) -> [u8; 10] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, n]
 }
 
-pub(crate) fn host_id(n: u8) -> HostId {
+/// The id of host `n`.
+pub fn host_id(n: u8) -> HostId {
     HostId::new(at(0), random(n))
 }
 
 /// Operations of greater numbers begin later.
-pub(crate) fn operation_id(n: u8) -> OperationId {
+pub fn operation_id(n: u8) -> OperationId {
     OperationId::new(at(u32::from(n)), random(n))
 }
 
-pub(crate) fn image_id(n: u8) -> ImageId {
+/// The id of image `n`.
+pub fn image_id(n: u8) -> ImageId {
     ImageId::new(at(0), random(n))
 }
 
-pub(crate) fn mac(n: u8, nic: u8) -> Made<MacAddr> {
+/// An address of host `n`.
+pub fn mac(n: u8, nic: u8) -> Made<MacAddr> {
     Ok(MacAddr::new([0x52, 0x54, 0, 0xab, n, nic])?)
 }
 
 /// A host with two addresses, the second of them sorting before the first.
-pub(crate) fn host(n: u8) -> Made<Host> {
+pub fn host(n: u8) -> Made<Host> {
     Ok(Host {
         id: host_id(n),
         name: format!("pve-{n:03}").parse()?,
@@ -55,7 +59,8 @@ pub(crate) fn host(n: u8) -> Made<Host> {
     })
 }
 
-pub(crate) fn operation(n: u8, host: u8, image: u8) -> Made<Operation> {
+/// Operation `n` of a host, installing an image.
+pub fn operation(n: u8, host: u8, image: u8) -> Made<Operation> {
     let properties = BTreeMap::from([("ID_SERIAL_SHORT".parse()?, "S2HV*".parse()?)]);
     let selection = DiskSelection::Filter { properties, matching: FilterMatch::Any };
     Ok(Operation {
@@ -76,7 +81,8 @@ pub(crate) fn operation(n: u8, host: u8, image: u8) -> Made<Operation> {
     })
 }
 
-pub(crate) fn provisioning(operation: u8, leg: Leg, deadline: Option<Timestamp>) -> Made<HostState> {
+/// A state in which an operation runs.
+pub fn provisioning(operation: u8, leg: Leg, deadline: Option<Timestamp>) -> Made<HostState> {
     let contact = Contact {
         address: Some("10.0.0.7".parse()?),
         host_keys: vec![PUBLIC_KEY.parse()?],
@@ -86,12 +92,13 @@ pub(crate) fn provisioning(operation: u8, leg: Leg, deadline: Option<Timestamp>)
     Ok(HostState::Provisioning { leg, run })
 }
 
-pub(crate) fn joining(operation: u8) -> Made<HostState> {
+/// A state without deadline, the join.
+pub fn joining(operation: u8) -> Made<HostState> {
     provisioning(operation, Leg::Joining(JoinStep::Join), None)
 }
 
 /// A warning, told apart by its text.
-pub(crate) fn entry(host: Option<u8>, operation: Option<u8>, text: &str) -> NewEntry {
+pub fn entry(host: Option<u8>, operation: Option<u8>, text: &str) -> NewEntry {
     NewEntry {
         at: at(3),
         host: host.map(host_id),
@@ -102,21 +109,24 @@ pub(crate) fn entry(host: Option<u8>, operation: Option<u8>, text: &str) -> NewE
 }
 
 /// An entry with more in it.
-pub(crate) fn moved(host: u8, operation: u8) -> NewEntry {
+pub fn moved(host: u8, operation: u8) -> NewEntry {
     let what = Happening::Moved { event: EventKind::Started, from: Phase::Registered, to: Phase::PxeReady };
     NewEntry { what, source: Source::Operator, ..entry(Some(host), Some(operation), "") }
 }
 
-pub(crate) fn work(operation: u8, kind: WorkKind, host: u8, due: u32) -> Work {
+/// Work due so many seconds after the beginning, never tried.
+pub fn work(operation: u8, kind: WorkKind, host: u8, due: u32) -> Work {
     let id = WorkId { operation: operation_id(operation), kind };
     Work { id, host: host_id(host), due: at(due), attempts: 0, last_error: None }
 }
 
-pub(crate) fn artefact(kind: ArtefactKind, text: &str) -> Artefact {
+/// A text of an operation.
+pub fn artefact(kind: ArtefactKind, text: &str) -> Artefact {
     Artefact { kind, text: text.to_owned(), at: at(4) }
 }
 
-pub(crate) fn image(n: u8) -> Image {
+/// An image; those of greater numbers were imported later.
+pub fn image(n: u8) -> Image {
     Image {
         id: image_id(n),
         name: format!("proxmox-ve_9.{n}-1"),
@@ -129,14 +139,14 @@ pub(crate) fn image(n: u8) -> Image {
 }
 
 /// Registers host `n` and gives its row.
-pub(crate) async fn register(store: &dyn Store, n: u8) -> Made<HostRecord> {
+pub async fn register(store: &dyn Store, n: u8) -> Made<HostRecord> {
     let change = Change::to(host(n)?, HostState::Registered, None);
     let revision = store.commit(change.clone()).await?.revision;
     Ok(HostRecord { host: change.host, state: change.state, revision })
 }
 
 /// Registers host `n` and starts operation `n` of it, installing `image`.
-pub(crate) async fn start(store: &dyn Store, n: u8, image: u8) -> Made<HostRecord> {
+pub async fn start(store: &dyn Store, n: u8, image: u8) -> Made<HostRecord> {
     let row = register(store, n).await?;
     let state = provisioning(n, Leg::PxeReady, None)?;
     let mut change = Change::to(row.host, state, Some(row.revision));

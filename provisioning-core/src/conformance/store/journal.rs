@@ -1,16 +1,19 @@
 //! What the `Store` contract says of the journal.
 
-use provisioning_core::machine::HostState;
-use provisioning_core::ports::{Change, JournalQuery, Revision};
+use std::sync::Arc;
+
 use tokio::task::JoinSet;
 
-use super::sample::{entry, host, host_id, operation_id, register};
-use super::{Checked, Fixture};
+use super::super::rule::Checked;
+use super::super::sample::{entry, host, host_id, operation_id, register};
+use super::StoreFixture;
+use crate::machine::HostState;
+use crate::ports::{Change, JournalQuery, Revision, Store, StoreError};
 
 /// Places rise, entries of one commit are neighbours in their order, no place is given twice, not even after
 /// entries' hosts are removed.
-pub(crate) async fn the_journal_keeps_the_order_of_commits(fixture: &impl Fixture) -> Checked {
-    let store = fixture.store();
+pub async fn the_journal_keeps_the_order_of_commits(fixture: &impl StoreFixture) -> Checked {
+    let store = fixture.fresh().await;
     assert_eq!(store.last_seq().await?, 0);
     let mut change = Change::to(host(1)?, HostState::Registered, None);
     change.journal = vec![entry(Some(1), None, "a"), entry(Some(1), None, "b")];
@@ -18,9 +21,7 @@ pub(crate) async fn the_journal_keeps_the_order_of_commits(fixture: &impl Fixtur
     assert_eq!(store.commit(Change::to(host(2)?, HostState::Registered, None)).await?.last_seq, 2);
     store.append(vec![entry(None, None, "c"), entry(None, None, "d")]).await?;
     store.remove_host(host_id(1), Revision(1), entry(Some(1), None, "e")).await?;
-    drop(store);
-
-    let store = fixture.store();
+    let store = fixture.reopen(store).await;
     store.append(vec![entry(None, None, "f")]).await?;
     assert_eq!(store.last_seq().await?, 6);
     let expected = [Some(1), Some(1), None, None, Some(1), None]
@@ -37,19 +38,19 @@ pub(crate) async fn the_journal_keeps_the_order_of_commits(fixture: &impl Fixtur
 }
 
 /// Once an entry is visible, none with a smaller place appears later.
-pub(crate) async fn a_reader_never_skips_an_entry(fixture: &impl Fixture) -> Checked {
+pub async fn a_reader_never_skips_an_entry(fixture: &impl StoreFixture) -> Checked {
     const WRITERS: u8 = 8;
     const ROUNDS: u8 = 20;
-    let store = fixture.store();
+    let store = Arc::new(fixture.fresh().await);
     let mut writers = JoinSet::new();
     for n in 0..WRITERS {
-        let store = store.clone();
+        let store = Arc::clone(&store);
         writers.spawn(async move {
             for round in 0..ROUNDS {
                 let text = format!("{n}.{round}");
                 store.append(vec![entry(None, None, &text), entry(None, None, &text)]).await?;
             }
-            Ok::<(), provisioning_core::ports::StoreError>(())
+            Ok::<(), StoreError>(())
         });
     }
     let total = u64::from(WRITERS) * u64::from(ROUNDS) * 2;
@@ -73,12 +74,12 @@ pub(crate) async fn a_reader_never_skips_an_entry(fixture: &impl Fixture) -> Che
 }
 
 /// The filters of a query, alone and together.
-pub(crate) async fn entries_are_found_by_host_and_operation(fixture: &impl Fixture) -> Checked {
-    let store = fixture.store();
-    register(&*store, 1).await?;
+pub async fn entries_are_found_by_host_and_operation(fixture: &impl StoreFixture) -> Checked {
+    let store = fixture.fresh().await;
+    register(&store, 1).await?;
     let pairs = [(Some(1), Some(1)), (Some(1), Some(2)), (Some(2), Some(1)), (Some(2), None), (None, None)];
     store.append(pairs.iter().map(|(host, operation)| entry(*host, *operation, "x")).collect()).await?;
-    let places = async |query: JournalQuery| -> Result<Vec<u64>, provisioning_core::ports::StoreError> {
+    let places = async |query: JournalQuery| -> Result<Vec<u64>, StoreError> {
         Ok(store.journal(&query).await?.into_iter().map(|entry| entry.seq).collect())
     };
     assert_eq!(places(JournalQuery::of_host(host_id(1), 9)).await?, [1, 2]);
