@@ -6,7 +6,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::ports::BoxError;
+use crate::ports::{BoxError, chain};
 
 /// How a rule ends: an error of the adapter where none should be is a breach, and so is a panic.
 pub type Checked = Result<(), BoxError>;
@@ -56,16 +56,6 @@ pub fn attempt(rule: &'static str, checking: impl Future<Output = Checked>) -> R
 /// The error of what must not succeed.
 pub(super) fn refusal<T: Debug, E>(outcome: Result<T, E>) -> E {
     outcome.expect_err("it should be refused")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {

@@ -11,7 +11,7 @@ use crate::model::{
     Artefact, ArtefactKind, BootToken, Fqdn, HostId, InstallReport, MacAddr, Operation, PhoneHome, ReportError, Secret,
     SystemInfo,
 };
-use crate::ports::{EntropyExt, Happening, HostRecord, NewEntry, Retry, Source, StoreError};
+use crate::ports::{EntropyExt, Happening, HostRecord, NewEntry, Retry, Source, StoreError, chain};
 use crate::render::answer::{self, AnswerInput};
 use crate::render::{BootScript, FirstBootScript, LOCAL_DISK_SCRIPT, boot_script, first_boot_script};
 
@@ -466,16 +466,4 @@ fn phoned_home(body: &[u8], from: Option<IpAddr>) -> Result<EventKind, ReportErr
 
 fn masked(text: &str, token: &BootToken) -> String {
     text.replace(&token.expose(), "***")
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -11,3 +11,9 @@ pub enum Retry {
     /// Never: it understood and said no.
     Never,
 }
+
+/// An error with its causes on one line: for journals, logs and people.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

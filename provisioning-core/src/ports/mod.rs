@@ -10,7 +10,7 @@ mod surroundings;
 mod vault;
 
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
-pub use error::{BoxError, Retry};
+pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
 pub use journal::{Happening, JournalEntry, NewEntry, Source};
 pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};

@@ -7,23 +7,11 @@ use std::error::Error;
 use axum::response::{IntoResponse, Response};
 use provisioning_core::model::ServerTypeKey;
 use provisioning_core::orchestrator::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
-use provisioning_core::ports::{Retry, StoreError, VaultError};
+use provisioning_core::ports::{Retry, StoreError, VaultError, chain};
 
 use super::problem::{Kind, Problem};
 use crate::images::artifact::ArtifactError;
 use crate::images::import::{ImportError, OpenError};
-
-/// An error with its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
 
 fn internal(error: &dyn Error) -> Problem {
     let detail = chain(error);

@@ -29,8 +29,6 @@ use downloads::Downloads;
 
 use crate::web::{self, Web};
 
-pub use error::chain;
-
 /// What all handlers share.
 pub struct App {
     /// The core.
