@@ -3,7 +3,7 @@
 //! Read leniently, because a machine that is refused goes to a debug shell: unknown fields are skipped and
 //! missing ones stay empty. Only what identifies the machine is required.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct SystemInfo {
     pub release: Release,
     /// `pve`, unless somebody booted another product's ISO.
     pub product: String,
-    /// Every NIC that is Ethernet.
+    /// Every NIC that is Ethernet, each once, at most [`SystemInfo::MACS_MAX`].
     pub macs: Vec<MacAddr>,
     /// DMI strings.
     pub dmi: Dmi,
@@ -117,23 +117,42 @@ pub enum ReportError {
 /// Order in which host keys are trusted: the ones our SSH client can pin come first.
 const KEY_ORDER: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
 
+/// How much of the reader's complaint is kept, in characters: it quotes what it did not expect, however long that is.
+const COMPLAINT_CHARS_MAX: usize = 200;
+
+fn not_json(error: serde_json::Error) -> ReportError {
+    let complaint = error.to_string();
+    if complaint.chars().nth(COMPLAINT_CHARS_MAX).is_none() {
+        return ReportError::Json(error);
+    }
+    let begins: String = complaint.chars().take(COMPLAINT_CHARS_MAX).collect();
+    let short = format!("{begins}… at line {} column {}", error.line(), error.column());
+    ReportError::Json(serde::de::Error::custom(short))
+}
+
 fn keys_in_order(named: &BTreeMap<String, String>) -> Vec<SshPublicKey> {
     KEY_ORDER.iter().filter_map(|kind| named.get(*kind)?.parse().ok()).collect()
 }
 
 impl SystemInfo {
+    /// How many addresses are kept. Each is looked up and told to operators, and anyone may send a list of any length;
+    /// virtual functions apart, no machine has as many.
+    pub const MACS_MAX: usize = 256;
+
     /// Reads the installer's request body.
     ///
     /// # Errors
     /// `Json` when it is not JSON; `Field` when the release is missing or no NIC is listed.
     pub fn from_json(body: &[u8]) -> Result<Self, ReportError> {
-        let raw: RawSystemInfo = serde_json::from_slice(body).map_err(ReportError::Json)?;
+        let raw: RawSystemInfo = serde_json::from_slice(body).map_err(not_json)?;
         let release = raw.iso.release.parse().map_err(|e| ReportError::Field {
             field: "iso.release",
             problem: format!("{:?}, {e}", shortened(&raw.iso.release)),
         })?;
         // Tunnels and InfiniBand have no Ethernet address: they tell nothing here, and are skipped.
-        let macs: Vec<MacAddr> = raw.network_interfaces.iter().filter_map(|nic| nic.mac.parse().ok()).collect();
+        let mut seen = BTreeSet::new();
+        let macs = raw.network_interfaces.iter().filter_map(|nic| nic.mac.parse().ok());
+        let macs: Vec<MacAddr> = macs.filter(|mac| seen.insert(*mac)).take(Self::MACS_MAX).collect();
         if macs.is_empty() {
             return Err(ReportError::Field {
                 field: "network_interfaces",
@@ -150,7 +169,7 @@ impl InstallReport {
     /// # Errors
     /// `Json` when it is no JSON object.
     pub fn from_json(body: &[u8]) -> Result<Self, ReportError> {
-        let raw: RawInstallReport = serde_json::from_slice(body).map_err(ReportError::Json)?;
+        let raw: RawInstallReport = serde_json::from_slice(body).map_err(not_json)?;
         let management = raw.network_interfaces.iter().find(|nic| nic.is_management);
         let address = management
             .and_then(|nic| nic.address.as_deref())
@@ -172,7 +191,7 @@ impl PhoneHome {
     /// # Errors
     /// `Json` when it is no JSON object, `Field` when `ip` is no address.
     pub fn from_json(body: &[u8]) -> Result<Self, ReportError> {
-        let raw: RawPhoneHome = serde_json::from_slice(body).map_err(ReportError::Json)?;
+        let raw: RawPhoneHome = serde_json::from_slice(body).map_err(not_json)?;
         let ip: IpAddr = raw.ip.parse().map_err(|_| ReportError::Field {
             field: "ip",
             problem: format!("{:?}, not an IP address", shortened(&raw.ip)),
@@ -310,6 +329,28 @@ mod tests {
         assert!(SystemInfo::from_json(b"{}").unwrap_err().to_string().contains("iso.release"));
         assert!(PhoneHome::from_json(br#"{"ip":"nowhere"}"#).unwrap_err().to_string().contains("nowhere"));
         assert!(matches!(InstallReport::from_json(b"not json"), Err(ReportError::Json(_))));
+    }
+
+    #[test]
+    fn a_list_of_very_many_addresses_is_cut_and_each_counts_once() {
+        let nics: Vec<String> =
+            (0..2000).map(|n| format!(r#"{{"mac":"52:54:00:00:{:02x}:{:02x}"}}"#, n / 2 / 256, n / 2 % 256)).collect();
+        let body = format!(r#"{{"iso":{{"release":"9.2"}},"network_interfaces":[{}]}}"#, nics.join(","));
+        let macs = SystemInfo::from_json(body.as_bytes()).unwrap().macs;
+        assert_eq!(macs.len(), SystemInfo::MACS_MAX);
+        assert_eq!(macs[1].to_string(), "52:54:00:00:00:01");
+    }
+
+    #[test]
+    fn a_complaint_does_not_repeat_all_that_was_sent() {
+        let body = format!(r#"{{"product":"{}"}}"#, "x".repeat(100_000));
+        let ReportError::Json(short) = InstallReport::from_json(body.as_bytes()).unwrap_err() else {
+            panic!("no Json")
+        };
+        assert!(short.to_string().len() < 300, "{short}");
+        assert_eq!((short.line(), short.to_string().ends_with(" column 100013")), (1, true), "{short}");
+        let short = InstallReport::from_json(b"{").unwrap_err();
+        assert!(std::error::Error::source(&short).unwrap().to_string().starts_with("EOF"), "{short:?}");
     }
 
     proptest! {

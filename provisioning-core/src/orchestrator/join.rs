@@ -293,6 +293,8 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ended(out: &str, err: &str) -> JoinRun {
@@ -342,5 +344,23 @@ mod tests {
         assert!(!members(&text.replace("\"id\":2,\"online\":1", "\"id\":2,\"online\":0")));
         assert!(!members(&text.replace("\"nodename\":\"pve3\"", "\"nodename\":\"pve1\"")));
         assert!(!members(r#"{"nodename":"pve3","version":1,"nodelist":{"pve3":{"id":0,"online":1}}}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn no_view_of_the_members_makes_the_reader_panic_or_takes_a_stranger_for_one(
+            name in "pve[1-3]|\\PC{0,9}", quorate in "1|-?[0-9]{1,30}|true|null|\\[\\[1", cut: proptest::sample::Index,
+        ) {
+            let text = format!(
+                r#"{{"nodename":{name:?},"cluster":{{"quorate":{quorate}}},"nodelist":{{"pve3":{{"id":2,"online":1}}}}}}"#
+            );
+            let is_member = |text: &str| {
+                let members = serde_json::from_str::<Members>(text).ok();
+                members.is_some_and(|members| members.has_online(&"pve3".parse().unwrap()))
+            };
+            prop_assert_eq!(is_member(&text), name == "pve3" && quorate == "1");
+            let cut = cut.index(text.len());
+            prop_assert!(!is_member(&String::from_utf8_lossy(&text.as_bytes()[..cut])), "half a text is none");
+        }
     }
 }

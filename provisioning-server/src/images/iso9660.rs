@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 pub const SECTOR: u64 = 2048;
 const SECTOR_LEN: usize = 2048;
 /// Where the primary volume descriptor lies.
-pub(super) const DESCRIPTOR_OFFSET: u64 = 16 * SECTOR;
+pub const DESCRIPTOR_OFFSET: u64 = 16 * SECTOR;
 /// As many bytes from the start as it takes to tell an ISO 9660 image from other files.
 pub const HEAD_BYTES: u64 = DESCRIPTOR_OFFSET + SECTOR;
 /// A directory of a thousand packages takes about 200 KiB.

@@ -4,6 +4,7 @@
 //! names it, and by pointing the volume descriptor there (`reference/pxe-boot.md`, "Injecting the mode file without
 //! xorriso"). Path tables and the `..` of other directories still lead to the old root: Linux reads neither.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::inspect::Inspection;
@@ -150,12 +151,16 @@ fn pieces(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The name in its ISO 9660 form; another number in it should a stranger have taken the first.
 fn free_identifier(image: &Inspection) -> Vec<u8> {
-    let taken = |id: &[u8]| image.root_entries.iter().any(|e| e.name != MODE_FILE_NAME && e.identifier == id);
+    let others = image.root_entries.iter().filter(|e| e.name != MODE_FILE_NAME);
+    let taken: BTreeSet<&[u8]> = others.map(|e| &e.identifier[..]).collect();
     let forms = (0..).map(|number| match number {
         0 => b"AUTO_INSTALLER_MODE.TOML;1".to_vec(),
         _ => format!("AUTO_INST{number}_MODE.TOML;1").into_bytes(),
     });
-    forms.into_iter().find(|form| !taken(form)).expect("a directory has fewer entries than there are numbers")
+    forms
+        .into_iter()
+        .find(|form| !taken.contains(&form[..]))
+        .expect("a directory has fewer entries than there are numbers")
 }
 
 fn record(id: &[u8], date: &[u8], start: u32, len: usize, skip: usize) -> Result<Vec<u8>, PatchError> {

@@ -219,11 +219,15 @@ fn one_matches(glob: &[char], letter: char) -> Option<usize> {
     }
 }
 
-fn in_class(class: &[char], letter: char) -> bool {
-    match class {
-        [from, '-', to, rest @ ..] => (*from..=*to).contains(&letter) || in_class(rest, letter),
-        [c, rest @ ..] => *c == letter || in_class(rest, letter),
-        [] => false,
+fn in_class(mut class: &[char], letter: char) -> bool {
+    loop {
+        match class {
+            [from, '-', to, ..] if (*from..=*to).contains(&letter) => return true,
+            [_, '-', _, rest @ ..] => class = rest,
+            [c, ..] if *c == letter => return true,
+            [_, rest @ ..] => class = rest,
+            [] => return false,
+        }
     }
 }
 
@@ -247,5 +251,11 @@ mod tests {
         for (glob, text) in [("*B4", "enxb4"), ("a", "ab"), ("[a-c]", "d"), ("[ab", "a"), ("?", ""), ("a*b", "ac")] {
             assert!(!glob_matches(glob, text), "{glob} {text}");
         }
+    }
+
+    #[test]
+    fn a_class_of_very_many_letters_does_not_end_the_process() {
+        let glob = format!("[{}]", "ab".repeat(500_000));
+        assert!(glob_matches(&glob, "b") && !glob_matches(&glob, "c"));
     }
 }

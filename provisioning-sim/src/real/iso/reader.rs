@@ -5,7 +5,11 @@ use std::ops::Range;
 const SECTOR: usize = 2048;
 /// Deeper trees are refused: Proxmox' has four levels, and a loop would have no end.
 const DEPTH_MAX: usize = 16;
+/// More files than any installer has; a few directories that hold each other many times over would have no end.
+const ENTRIES_MAX: usize = 20_000;
 const CONTINUATIONS_MAX: usize = 32;
+/// What Linux allows a file's name to have, in bytes.
+const NAME_BYTES_MAX: usize = 255;
 
 /// A mounted image. All content is borrowed from its bytes.
 #[derive(Clone, Debug)]
@@ -84,6 +88,9 @@ impl<'a> IsoFs<'a> {
                 } else {
                     self.raw(&record.extent)?
                 };
+                if entries.len() == ENTRIES_MAX {
+                    return Err(IsoReadError::TooMany { limit: ENTRIES_MAX });
+                }
                 entries.push(IsoEntry { path, is_directory: record.is_directory, content });
             }
         }
@@ -133,13 +140,19 @@ impl<'a> IsoFs<'a> {
                 match (&[a, b], entry) {
                     (b"NM", [_, _, _, _, _, part @ ..]) => name.get_or_insert_default().extend_from_slice(part),
                     (b"CE", _) if entry.len() == 28 => {
-                        let start = le32(entry, 4)? * SECTOR + le32(entry, 12)?;
-                        continued = Some(self.raw(&(start..start + le32(entry, 20)?))?);
+                        let (start, len) = (le32(entry, 4)? * SECTOR + le32(entry, 12)?, le32(entry, 20)?);
+                        if len > SECTOR {
+                            return Err(IsoReadError::BadRecord);
+                        }
+                        continued = Some(self.raw(&(start..start + len))?);
                     }
                     (b"ST", _) => break,
                     _ => {}
                 }
                 area = rest;
+            }
+            if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+                return Err(IsoReadError::BadRecord);
             }
             match continued {
                 Some(next) => area = next,
@@ -195,6 +208,12 @@ pub enum IsoReadError {
     /// A directory record, or a field in it, makes no sense.
     #[error("a directory record makes no sense")]
     BadRecord,
+    /// There are more files than an image can sensibly have.
+    #[error("there are more than {limit} files")]
+    TooMany {
+        /// What is allowed.
+        limit: usize,
+    },
     /// Directories lie too deep, or in a loop.
     #[error("{path} lies too deep")]
     TooDeep {
