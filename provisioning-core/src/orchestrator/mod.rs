@@ -1,8 +1,10 @@
 //! The orchestrator: thin async around the machine. Every change of a host's state passes `Orchestrator::apply`.
 //!
-//! Read on in `operators` (what people ask), `machines` (what hosts ask), `clockwork` (deadlines and the outbox),
+//! Read on in `operators` (what people ask), `machines`, `answers` and `reports`
+//! (what hosts ask and tell), `clockwork` (deadlines and the outbox),
 //! `work` and `join` (what is done on a host).
 
+mod answers;
 mod apply;
 mod clockwork;
 mod damper;
@@ -11,7 +13,9 @@ mod feed;
 mod join;
 mod machines;
 mod operators;
+mod patience;
 mod preflight;
+mod reports;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +28,13 @@ use crate::machine::Policy;
 use crate::model::{OperationId, ServerType, ServerTypeKey, Site};
 use crate::ports::{BootServer, Clock, Entropy, Inventory, Power, RemoteShell, Store, Vault};
 
+pub use answers::{AnswerRequest, ServedAnswer};
 pub use error::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
 pub use feed::Feed;
-pub use machines::{AnswerRequest, BootReply, Report, ServedAnswer};
+pub use machines::BootReply;
 pub use operators::{AddressEdit, HostEdit, NewHost, Rebuild, Started};
 pub use preflight::Preflight;
+pub use reports::Report;
 
 /// Everything the orchestrator asks of the world.
 #[derive(Clone)]
