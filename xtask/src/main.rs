@@ -22,7 +22,7 @@ Examples:
   cargo xtask test --list                 the names of the steps and what each is for
   cargo xtask setup                       install what the checks need and this machine lacks
   cargo xtask soak                        kill a real server 200 times while fleets come to ready
-  cargo xtask soak --points 2000 --seed 9 --optimized
+  cargo xtask soak --points 20000 --seed 9 --optimized
                                           as long as a night, other places, an optimised build";
 
 /// The project's own chores.

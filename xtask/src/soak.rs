@@ -6,7 +6,7 @@ use crate::shell::Shell;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SoakArgs {
-    /// How often the server is killed in all; some 20 times per fleet
+    /// How often the server is killed in all; some 24 times per fleet
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     points: u32,
     /// Machines in a fleet
@@ -15,7 +15,7 @@ pub(crate) struct SoakArgs {
     /// Decides where the server is killed and what the machines do; each fleet takes the next one
     #[arg(long, default_value_t = 1, value_name = "S")]
     seed: u64,
-    /// The Proxmox VE release that is installed
+    /// The Proxmox VE release that is installed, 8.3 or later
     #[arg(long, default_value = "9.2", value_name = "RELEASE")]
     release: String,
     /// Build with optimisations, as a server in use is: takes some minutes more at first
@@ -24,12 +24,13 @@ pub(crate) struct SoakArgs {
 }
 
 const EXAMPLES: &str = "\
-Each fleet is printed with the sum so far; the last line that begins with `soak:` is the sum of all.
-A failure names its seed: repeat it with that seed and --points 20.
+The seed of each fleet is printed before it starts and the sum so far after it; the line that begins with
+`soak:` is the sum of all. To repeat a failure: the last seed, as many --hosts, and --points 20.
 
 Examples:
-  cargo xtask soak                        200 kills, fleets of 8, some 6 minutes
-  cargo xtask soak --points 20 --seed 47  one fleet, the one that the checks run
+  cargo xtask soak                        200 kills, fleets of 8, some 5 minutes
+  cargo xtask soak --points 20 --seed 47 --hosts 6
+                                          one fleet, the same that the checks run
   cargo xtask soak --release 8.4          installers that ask and answer as those of 8.4 do";
 
 /// The test that it runs.

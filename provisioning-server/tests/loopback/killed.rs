@@ -17,8 +17,10 @@ use crate::schedule::{Blow, KILLS_PER_RUN, STARTING, Schedule, Tally};
 use crate::server::{FleetSize, Server};
 use crate::traces::{SealedKeys, search};
 
-/// How often the server is killed in all; `cargo xtask soak` asks for more.
+/// How often the server is killed in all; `cargo xtask soak` asks for more than [`POINTS_OF_A_CHECK`].
 const POINTS: &str = "SOAK_POINTS";
+/// One fleet can take so many, so that a check is done within a minute.
+const POINTS_OF_A_CHECK: usize = 20;
 /// Machines of a run.
 const HOSTS: &str = "SOAK_HOSTS";
 /// Decides places and machines; each run takes the next one.
@@ -30,7 +32,7 @@ const RUN_MAX: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_no_host_and_joins_none_twice() {
-    let points: usize = setting(POINTS, KILLS_PER_RUN);
+    let points: usize = setting(POINTS, POINTS_OF_A_CHECK);
     let mut size =
         FleetSize { hosts: setting(HOSTS, 6), seed: setting(SEED, 47), release: setting(RELEASE, Release::new(9, 2)) };
     let runs_max = 3 * points.div_ceil(KILLS_PER_RUN) + 1;
@@ -38,9 +40,10 @@ async fn a_killed_server_loses_no_host_and_joins_none_twice() {
     while tally.killed() < points {
         assert!(usize::try_from(tally.runs).unwrap() < runs_max, "the places are not reached: {tally}");
         let left = (points - tally.killed()).min(KILLS_PER_RUN);
+        println!("seed {}: {} hosts", size.seed, size.hosts);
         let run = timeout(RUN_MAX, run(size, left, &mut tally)).await;
         run.unwrap_or_else(|_| panic!("the run with seed {} did not come to its end", size.seed));
-        println!("seed {}: {tally}", size.seed);
+        println!("so far: {tally}");
         size.seed += 1;
     }
     println!("soak: {tally}");

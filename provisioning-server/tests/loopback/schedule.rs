@@ -12,7 +12,7 @@ use provisioning_core::ports::{Happening, JournalEntry};
 /// most can go wrong.
 const PLACES: [(&str, usize); 14] = [
     ("image_imported", 1),
-    ("host_registered", 1),
+    ("host_registered", 2),
     ("started", 1),
     ("boot_script_fetched", 1),
     ("answer_fetched", 1),
@@ -30,7 +30,7 @@ const PLACES: [(&str, usize); 14] = [
 pub(crate) const STARTING: &str = "starting";
 
 /// How often a run is killed at most.
-pub(crate) const KILLS_PER_RUN: usize = 20;
+pub(crate) const KILLS_PER_RUN: usize = 24;
 
 /// One kill.
 #[derive(Clone, Copy, Debug)]
@@ -119,17 +119,18 @@ impl Dice {
         usize::try_from((mixed ^ (mixed >> 31)) % (sides as u64)).unwrap()
     }
 
-    fn millis(&mut self, most: usize) -> Duration {
-        Duration::from_millis(self.below(most + 1) as u64)
+    /// Short times as often as long ones: what happens between two commits takes a millisecond, a join a second.
+    fn up_to(&mut self, most: Duration) -> Duration {
+        let most = most.as_micros() >> self.below(9);
+        Duration::from_micros(self.below(usize::try_from(most).unwrap() + 1) as u64)
     }
 
     fn blow(&mut self, place: &'static str) -> Blow {
         // A join is looked at every second, so that much of it lies within that time.
-        let late = if place == "join_slot_granted" { 1200 } else { 300 };
-        let at_once = self.below(3) == 0;
-        let delay = if at_once { Duration::ZERO } else { self.millis(late) };
-        let outage = if self.below(2) == 0 { Duration::ZERO } else { self.millis(600) };
-        let again = (self.below(5) == 0).then(|| self.millis(80));
+        let late = Duration::from_millis(if place == "join_slot_granted" { 1200 } else { 300 });
+        let delay = if self.below(4) == 0 { Duration::ZERO } else { self.up_to(late) };
+        let outage = if self.below(2) == 0 { Duration::ZERO } else { self.up_to(2 * late) };
+        let again = (self.below(5) == 0).then(|| self.up_to(Duration::from_millis(150)));
         Blow { place, delay, outage, again }
     }
 }

@@ -12,6 +12,7 @@ use provisioning_core::model::{Release, Secret};
 use provisioning_server::config::Config;
 use provisioning_sim::real::fleet::{ClusterOptions, FleetOptions};
 use provisioning_sim::real::host::{Hardware, Timing};
+use provisioning_sim::real::pvecm::Pace;
 use tempfile::TempDir;
 
 /// The operators' token.
@@ -73,6 +74,8 @@ impl Server {
                 phone_home_tries: 300,
                 ..Timing::default()
             },
+            // A node that was shut out of the cluster says so before the fleet's own time is over.
+            join_pace: Pace { time_limit: Duration::from_secs(30), ..Pace::default() },
             iso_filler_bytes: 1 << 20,
             ..FleetOptions::new(base.clone())
         };
