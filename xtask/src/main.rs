@@ -5,6 +5,7 @@ mod purity;
 mod run;
 mod setup;
 mod shell;
+mod soak;
 mod steps;
 mod summary;
 
@@ -19,7 +20,10 @@ Examples:
   cargo xtask test --fast                 the steps that find most faults in the least time
   cargo xtask test --only clippy          one step; may be given several times
   cargo xtask test --list                 the names of the steps and what each is for
-  cargo xtask setup                       install what the checks need and this machine lacks";
+  cargo xtask setup                       install what the checks need and this machine lacks
+  cargo xtask soak                        kill a real server 200 times while fleets come to ready
+  cargo xtask soak --points 20000 --seed 9 --optimized
+                                          as long as a night, other places, an optimised build";
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -36,6 +40,8 @@ enum Chore {
     Test(run::TestArgs),
     /// Installs what the checks need and this machine lacks; does nothing when all is there
     Setup,
+    /// Kills a real server at many places of the lives of simulated fleets, and looks at what is left
+    Soak(soak::SoakArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Test(args) => run::test(&shell, &args),
         Chore::Setup => setup::run(&shell).map(|()| println!("everything the checks need is here")),
+        Chore::Soak(args) => soak::run(&shell, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
