@@ -14,7 +14,8 @@ use super::person;
 use super::plant::Plant;
 use super::report::Outcome;
 use super::run;
-use super::state::{Seat, World};
+use super::seat::Seat;
+use super::state::World;
 
 /// A world that a script drives. Nothing goes wrong in it but what is asked for.
 pub struct Lab {

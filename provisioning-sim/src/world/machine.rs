@@ -10,7 +10,8 @@ use provisioning_core::orchestrator::{BootReply, Report};
 use super::dice::Dice;
 use super::fault::{Fault, Message};
 use super::installer::{self, Installed};
-use super::state::{Seat, System, World};
+use super::seat::{Seat, System};
+use super::state::World;
 use super::wire::{NoReply, send};
 use crate::invariants::Deed;
 

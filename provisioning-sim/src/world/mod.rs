@@ -28,6 +28,7 @@ mod process;
 mod record;
 mod report;
 mod run;
+mod seat;
 mod site;
 mod state;
 mod switch;

@@ -9,8 +9,9 @@ use provisioning_core::ports::StoreError;
 
 use super::dice::Dice;
 use super::fault::Fault;
+use super::seat::Seat;
 use super::site;
-use super::state::{Seat, World};
+use super::state::World;
 use crate::invariants::Deed;
 
 /// How long a person waits before pressing the button again.

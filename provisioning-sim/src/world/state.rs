@@ -1,16 +1,9 @@
 //! The world's state, shared by all of its parts.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use provisioning_core::machine::{HostState, Policy};
-use provisioning_core::memory::{MemoryStore, MemoryVault};
-use provisioning_core::model::{HostId, Hostname, MacAddr, OperationId, SshPublicKey};
-use provisioning_core::ports::{Clock, JournalEntry, Store, Vault};
-use tokio::sync::Notify;
 
 use super::clock::WorldClock;
 use super::dice::Dice;
@@ -19,11 +12,15 @@ use super::options::Options;
 use super::plant::Plant;
 use super::process::Process;
 use super::record::{Record, at_once};
+use super::seat::Seat;
 use super::site;
 use super::switch::Switch;
 use crate::invariants::{ClusterView, Deed, NodeView, Scene};
 use crate::real::cluster::SimCluster;
-use crate::real::node::SimNode;
+use provisioning_core::machine::{HostState, Policy};
+use provisioning_core::memory::{MemoryStore, MemoryVault};
+use provisioning_core::model::HostId;
+use provisioning_core::ports::{Clock, JournalEntry, Store, Vault};
 
 /// Everything.
 pub(crate) struct World {
@@ -46,40 +43,6 @@ pub(crate) struct World {
     faults_on: AtomicBool,
     points: AtomicU64,
     inventory_back: Mutex<Duration>,
-}
-
-/// A place with a machine in it.
-pub(crate) struct Seat {
-    pub(crate) number: u16,
-    pub(crate) name: Hostname,
-    pub(crate) mac: MacAddr,
-    pub(crate) address: IpAddr,
-    /// Rings when the host's row changes.
-    pub(crate) row_bell: Notify,
-    /// Somebody presses the power button.
-    pub(crate) button: Notify,
-    pub(crate) state: Mutex<SeatState>,
-}
-
-/// What changes about a seat.
-#[derive(Default)]
-pub(crate) struct SeatState {
-    pub(crate) id: Option<HostId>,
-    pub(crate) system: Option<System>,
-    /// Until when nobody answers at its SSH port, in time since the world began.
-    pub(crate) silent_until: Duration,
-    /// Until when another machine answers there.
-    pub(crate) foreign_until: Duration,
-}
-
-/// What is on a machine's disk.
-#[derive(Clone)]
-pub(crate) struct System {
-    pub(crate) operation: OperationId,
-    pub(crate) token: String,
-    pub(crate) host_key: SshPublicKey,
-    pub(crate) node: SimNode,
-    pub(crate) has_phoned: bool,
 }
 
 impl World {
@@ -300,35 +263,6 @@ impl World {
     pub(crate) fn state(&self, seat: &Seat) -> Option<HostState> {
         let id = seat.id()?;
         self.record().scene.hosts.get(&id).map(|record| record.state.clone())
-    }
-}
-
-impl Seat {
-    fn new(number: u16) -> Self {
-        let [high, low] = number.to_be_bytes();
-        Self {
-            number,
-            name: format!("pve-{number:02}").parse().expect("a host name"),
-            mac: format!("52:54:00:00:{high:02x}:{low:02x}").parse().expect("a MAC address"),
-            address: [10, 1, high, low].into(),
-            row_bell: Notify::new(),
-            button: Notify::new(),
-            state: Mutex::default(),
-        }
-    }
-
-    /// The host's id, once it is registered.
-    pub(crate) fn id(&self) -> Option<HostId> {
-        self.state().id
-    }
-
-    /// Whether the machine in it is an online member of the cluster.
-    pub(crate) fn is_member(&self) -> bool {
-        self.state().system.as_ref().is_some_and(|system| system.node.is_member())
-    }
-
-    pub(crate) fn state(&self) -> MutexGuard<'_, SeatState> {
-        lock(&self.state)
     }
 }
 

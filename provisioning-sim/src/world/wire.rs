@@ -7,7 +7,8 @@ use provisioning_core::model::{BootToken, OperationId};
 
 use super::fault::{Fault, Message};
 use super::plant::Server;
-use super::state::{Seat, World};
+use super::seat::Seat;
+use super::state::World;
 use crate::invariants::Deed;
 
 /// Why no reply came.

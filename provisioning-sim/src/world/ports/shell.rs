@@ -13,8 +13,9 @@ use super::gate::Gate;
 use crate::invariants::Deed;
 use crate::real::local_shell::{Greeting, LocalShell};
 use crate::world::fault::Fault;
+use crate::world::seat::Seat;
 use crate::world::site::{self, PRIVATE_KEY};
-use crate::world::state::{Seat, lock};
+use crate::world::state::lock;
 
 /// What a login and a command take on the wire.
 const ROUND_TRIP: Duration = Duration::from_millis(120);
