@@ -13,8 +13,8 @@ use super::apply::Along;
 use crate::machine::{EventKind, FailureReason, HostState, JoinStep, Leg, Phase, WorkKind, boot_answer};
 use crate::model::{HostId, Timestamp};
 use crate::ports::{
-    BootEntry, BootPlan, Entropy, EntropyExt, Happening, HostFilter, HostRecord, NewEntry, Source, StoreError, Work,
-    WorkId,
+    BootEntry, BootPlan, BoxError, Entropy, EntropyExt, Happening, HostFilter, HostRecord, NewEntry, Source,
+    StoreError, Work, WorkId,
 };
 use crate::render::JOIN_TIME_LIMIT_SECONDS;
 
@@ -44,9 +44,6 @@ impl Orchestrator {
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut jobs = Jobs::default();
-        if let Err(error) = self.sweep_vault().await {
-            tracing::warn!(%error, "could not look for keys without an operation");
-        }
         loop {
             let wake = match self.turn(&mut jobs).await {
                 Ok(wake) => wake,
@@ -69,21 +66,32 @@ impl Orchestrator {
 
     /// One turn; tells when the next thing is due.
     async fn turn(self: &Arc<Self>, jobs: &mut Jobs) -> Result<Option<Timestamp>, StoreError> {
+        let sweep = self.sweep_vault().await;
         let boot = self.sync_boot().await?;
         self.expire_overdue().await?;
         let work = self.spawn_due(jobs).await?;
         let deadline = self.ports.store.next_deadline().await?;
-        Ok([boot, work, deadline].into_iter().flatten().min())
+        Ok([sweep, boot, work, deadline].into_iter().flatten().min())
     }
 
-    /// Keys that were put into the vault by a start that died before its row was written.
-    async fn sweep_vault(&self) -> Result<(), StoreError> {
-        let Ok(held) = self.ports.vault.held().await else { return Ok(()) };
-        for operation in held {
-            let is_known = self.ports.store.operation(operation).await?.is_some();
-            if !is_known && !self.is_starting(operation) {
-                self.ports.vault.erase(operation).await.ok();
+    /// Erases keys that were put into the vault by a start that never wrote its row. Tells when to try again.
+    async fn sweep_vault(&self) -> Option<Timestamp> {
+        if !self.vault_is_unswept.swap(false, Ordering::SeqCst) {
+            return None;
+        }
+        let Err(error) = self.erase_unknown_keys().await else { return None };
+        tracing::warn!(error = &*error, "could not look for keys without an operation");
+        self.vault_is_unswept.store(true, Ordering::SeqCst);
+        Some(self.ports.clock.now() + AFTER_TROUBLE)
+    }
+
+    async fn erase_unknown_keys(&self) -> Result<(), BoxError> {
+        for operation in self.ports.vault.held().await? {
+            // In this order: an operation that begins between the two looks is known to the second.
+            if self.is_starting(operation) || self.ports.store.operation(operation).await?.is_some() {
+                continue;
             }
+            self.ports.vault.erase(operation).await?;
         }
         Ok(())
     }

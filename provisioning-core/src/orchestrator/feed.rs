@@ -1,6 +1,7 @@
 //! The journal as a stream: each subscriber reads from where it stopped, a bell tells it that there is more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,6 +10,9 @@ use crate::ports::{JournalEntry, JournalQuery, Store, StoreError};
 
 /// How many entries are read at once.
 const BATCH: usize = 256;
+
+/// How long an entry can stay unseen when its bell was not rung.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A reader of the journal. Slow readers lose nothing: they read later.
 pub struct Feed {
@@ -38,7 +42,8 @@ impl Feed {
                 self.after = last.seq;
                 return Ok(entries);
             }
-            if self.bell.changed().await.is_err() {
+            // A write whose success could not be told rang no bell.
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await {
                 // The orchestrator is gone: nothing will be written any more.
                 std::future::pending::<()>().await;
             }

@@ -70,6 +70,8 @@ pub struct Orchestrator {
     bell: Notify,
     /// The boot plan may have changed.
     boot_is_stale: AtomicBool,
+    /// The vault may hold keys of operations that never began.
+    vault_is_unswept: AtomicBool,
     /// Place of the last journal entry that we know of: the bell of all feeds.
     last_seq: watch::Sender<u64>,
     /// Operations whose key is in the vault while their row is not yet in the store.
@@ -87,6 +89,7 @@ impl Orchestrator {
             server_types: RwLock::new(Arc::new(server_types)),
             bell: Notify::new(),
             boot_is_stale: AtomicBool::new(true),
+            vault_is_unswept: AtomicBool::new(true),
             last_seq: watch::Sender::new(0),
             starting: Mutex::default(),
             damper: damper::Damper::default(),
@@ -133,6 +136,11 @@ impl Orchestrator {
             *known = last_seq.max(*known);
             is_news
         });
+        self.bell.notify_one();
+    }
+
+    fn ring_for_sweep(&self) {
+        self.vault_is_unswept.store(true, Ordering::SeqCst);
         self.bell.notify_one();
     }
 

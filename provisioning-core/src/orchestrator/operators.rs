@@ -161,8 +161,8 @@ impl Orchestrator {
         let outcome = self.start_with(&record, operation, preflight.server_type, preflight.image.id).await;
         self.starting(|ids| ids.remove(&operation));
         if outcome.is_err() {
-            // No row knows this key: it must not stay. If this fails too, the sweep at the next start finds it.
-            self.ports.vault.erase(operation).await.ok();
+            // Perhaps no row knows this key. Perhaps one does: a commit can fail after it was done.
+            self.ring_for_sweep();
         }
         let record = outcome?;
         let power = self.ports.power.netboot(&record.host).await;

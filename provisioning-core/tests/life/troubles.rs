@@ -247,3 +247,21 @@ async fn a_host_in_use_is_neither_edited_nor_removed() {
     assert!(lab.store.host(host).await.expect("memory").is_none());
     assert!(lab.vault.held().await.expect("memory").is_empty(), "its key went with it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_rang_no_bell_is_read_all_the_same() {
+    let lab = Lab::new(true).await;
+    let mut feed = lab.orchestrator.feed(lab.store.last_seq().await.expect("memory"));
+    let entry = provisioning_core::ports::NewEntry {
+        at: provisioning_core::model::Timestamp::from_millis(0),
+        host: None,
+        operation: None,
+        source: provisioning_core::ports::Source::Provisioning,
+        what: Happening::Warning { text: "written, and its writer never heard of it".into() },
+    };
+    let waiting = async { feed.next().await.expect("memory") };
+    let write = async { lab.store.append(vec![entry.clone()]).await.expect("memory") };
+    let within = Duration::from_secs(60);
+    let (read, ()) = tokio::join!(tokio::time::timeout(within, waiting), write);
+    assert_eq!(read.expect("within a minute")[0].what, entry.what);
+}

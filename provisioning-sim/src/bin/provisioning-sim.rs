@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use provisioning_core::model::{CertFingerprint, Hostname, Release, Secret};
 use provisioning_sim::real::fleet::{ClusterOptions, Fleet, FleetEvent, FleetOptions, Summary};
 use provisioning_sim::real::iso::{self, IsoOptions};
+use provisioning_sim::world::cli as world;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Simulated machines that netboot, install and join over real HTTP and real SSH.
@@ -31,6 +32,9 @@ enum Command {
     /// The same with one machine, printing every step it takes
     #[command(after_help = HOST_EXAMPLES)]
     Host(ServerArgs),
+    /// Run the production orchestrator in a virtual world where everything goes wrong, from one seed
+    #[command(after_help = world::EXAMPLES)]
+    World(world::WorldArgs),
     /// Write a small synthetic Proxmox VE ISO of the real layout
     #[command(after_help = ISO_EXAMPLES)]
     Iso(IsoArgs),
@@ -142,9 +146,14 @@ async fn main() -> ExitCode {
 }
 
 async fn perform(command: Command) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
+    // In the virtual world every warning is one that was asked for.
+    if !matches!(command, Command::World(_)) {
+        tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
+    }
     match command {
         Command::Iso(args) => write_iso(&args),
+        // It has runtimes of its own, one per run and thread.
+        Command::World(args) => tokio::task::spawn_blocking(move || world::run(&args)).await?,
         Command::Fleet(args) if args.print_config => {
             let cluster = cluster(&args.server)?;
             print!("{}", cluster.config_lines(args.server.ssh_port));

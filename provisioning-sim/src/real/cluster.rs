@@ -73,6 +73,11 @@ impl SimCluster {
         self.state.borrow().records().clone()
     }
 
+    /// Something about the cluster as it is now, without a copy of it.
+    pub fn look<R>(&self, question: impl FnOnce(&ClusterState) -> R) -> R {
+        question(&self.state.borrow())
+    }
+
     /// Whether the cluster-wide `authorized_keys` holds this key.
     pub fn holds_key(&self, key: &SshPublicKey) -> bool {
         self.state.borrow().authorized_keys().contains(key.blob())

@@ -252,6 +252,11 @@ impl ClusterState {
         &self.authorized_keys
     }
 
+    /// How many runs of `pvecm add` are at work on it now.
+    pub fn joins_at_work(&self) -> u32 {
+        self.joins_at_work
+    }
+
     /// What happened so far.
     pub fn records(&self) -> &ClusterRecords {
         &self.records

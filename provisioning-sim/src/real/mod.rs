@@ -9,6 +9,7 @@ pub mod http;
 pub mod installer;
 pub mod ipxe;
 pub mod iso;
+pub(crate) mod local_shell;
 pub mod node;
 mod node_commands;
 mod node_files;

@@ -195,8 +195,9 @@ impl SimNode {
     /// Whether the cluster's file system is mounted on it and its corosync takes part.
     pub fn is_member(&self) -> bool {
         let mounted = self.state().files.mounted;
-        let online =
-            |cluster: &SimCluster| cluster.now().members().get(self.name()).is_some_and(|member| member.online);
+        let online = |cluster: &SimCluster| {
+            cluster.look(|state| state.members().get(self.name()).is_some_and(|member| member.online))
+        };
         mounted == ClusterFs::Cluster && self.0.spec.network.as_ref().is_some_and(online)
     }
 

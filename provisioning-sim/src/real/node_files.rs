@@ -91,7 +91,7 @@ impl NodeFiles {
             KeyFile::ClusterWide => match self.mounted {
                 ClusterFs::Stopped | ClusterFs::Alone => None,
                 ClusterFs::Local => self.local_keys.clone(),
-                ClusterFs::Cluster => Some(self.network.as_ref()?.now().authorized_keys().to_owned()),
+                ClusterFs::Cluster => Some(self.network.as_ref()?.look(|state| state.authorized_keys().to_owned())),
             },
             KeyFile::Root => self.root.clone().or_else(|| self.read(KeyFile::ClusterWide)),
             KeyFile::RootOrg => self.root_org.clone(),
@@ -124,10 +124,11 @@ impl NodeFiles {
 
     /// Whether sshd lets this key in now: it reads both files at every login.
     pub(super) fn let_in(&self, key: &SshPublicKey) -> bool {
-        [KeyFile::Root, KeyFile::Root2]
-            .iter()
-            .filter_map(|file| self.read(*file))
-            .any(|content| content.lines().any(|line| line.parse().is_ok_and(|listed: SshPublicKey| listed == *key)))
+        [KeyFile::Root, KeyFile::Root2].iter().filter_map(|file| self.read(*file)).any(|content| {
+            // Only lines with the key are read: a cluster's file is long.
+            let mut candidates = content.lines().filter(|line| line.contains(key.blob()));
+            candidates.any(|line| line.parse().is_ok_and(|listed: SshPublicKey| listed == *key))
+        })
     }
 
     /// What `pvecm updatecerts` and a join do first: import or set aside a regular file, and put the symlink there.
