@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
     lab.operators_begin(); // an operator registers the host, rebuilds it, and presses its power button
     let mut reaches = |phase: Phase, told: &str| {
         anyhow::ensure!(lab.until(HOST, phase), "the host never became {phase}");
-        println!("{}  {phase:<11} {told}", lab.clock());
+        println!("{}  {:<11} {told}", lab.clock(), phase.as_str());
         Ok(())
     };
     reaches(Phase::PxeReady, "armed: the boot plan gives it the installer")?;

@@ -84,6 +84,8 @@ impl Lab {
 
     /// Makes the wall clock leap.
     pub fn leap_forward(&mut self, time: Duration) {
+        // Outside of the runtime its paused clock is not seen.
+        let _inside = self.runtime.enter();
         self.world.did(None, Fault::ClockForward, Duration::ZERO);
         self.world.leap(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     }
@@ -96,6 +98,8 @@ impl Lab {
     /// Waits until nothing is owed, and has every rule look at the silence.
     pub fn settle(&mut self) {
         self.runtime.block_on(run::settle(&self.world));
+        // Outside of the runtime its paused clock is not seen.
+        let _inside = self.runtime.enter();
         self.world.look(true);
     }
 
@@ -114,6 +118,8 @@ impl Lab {
 
     /// Whether the one-time key is out of the vault and out of every file of the host.
     pub fn key_is_gone(&self, host: &str) -> bool {
+        // Outside of the runtime its paused clock is not seen.
+        let _inside = self.runtime.enter();
         self.world.look(true);
         let id = seat(&self.world, host).id();
         let record = self.world.record();
@@ -131,6 +137,8 @@ impl Lab {
 
     /// The wall clock, in words.
     pub fn clock(&self) -> String {
+        // Outside of the runtime its paused clock is not seen.
+        let _inside = self.runtime.enter();
         self.world.clock.now().to_string()
     }
 
