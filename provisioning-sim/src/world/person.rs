@@ -100,7 +100,7 @@ impl Person {
                 }
             }
             HostState::Ready { .. } => {
-                let while_ready = self.dice.seconds(60 * 60, 240 * 60);
+                let while_ready = self.dice.seconds(90 * 60, 360 * 60);
                 tokio::select! {
                     biased;
                     () = self.world.healing.thrown() => {}
