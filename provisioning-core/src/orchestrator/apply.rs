@@ -52,7 +52,11 @@ impl Orchestrator {
                             return Ok(Applied::Moved(Box::new(HostRecord { host: host_now, state, revision })));
                         }
                         Err(StoreError::Stale { .. }) => {}
-                        Err(error) => return Err(error),
+                        Err(error) => {
+                            // A commit can have been done although it failed: the loop looks for itself.
+                            self.ring_for_boot();
+                            return Err(error);
+                        }
                     }
                 }
                 Ok(Outcome::Ignored(why)) => {

@@ -18,8 +18,8 @@ use crate::ports::{
 };
 use crate::render::JOIN_TIME_LIMIT_SECONDS;
 
-/// The longest sleep: whatever bell was missed, it is made good after so long.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The longest sleep: whatever bell was missed, it is made good after so long. Nothing known waits for it.
+const SLEEP_MAX: Duration = Duration::from_secs(120);
 
 /// How long after trouble with the store or the boot server it is tried again.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);

@@ -305,9 +305,11 @@ impl Orchestrator {
     ) -> Result<HostRecord, OperatorError> {
         let mut change = Change::to(host.clone(), state.clone(), expected);
         change.journal = vec![self.operators_entry(host.id, None, happening)];
-        let committed = self.ports.store.commit(change).await.map_err(conflict)?;
-        self.heard_of(committed.last_seq);
+        let committed = self.ports.store.commit(change).await;
+        // Also after an error: a commit can have been done although it failed.
         self.ring_for_boot();
+        let committed = committed.map_err(conflict)?;
+        self.heard_of(committed.last_seq);
         Ok(HostRecord { host, state, revision: committed.revision })
     }
 
