@@ -18,8 +18,11 @@ use crate::ports::{
 };
 use crate::render::JOIN_TIME_LIMIT_SECONDS;
 
-/// The longest sleep: whatever bell was missed, it is made good after so long. Nothing known waits for it.
-const SLEEP_MAX: Duration = Duration::from_secs(120);
+/// The longest sleep while something is waited for: the clock can leap, and a deadline with it.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// The longest sleep while nothing is: then nothing can be late, and whatever comes rings a bell.
+const IDLE_MAX: Duration = Duration::from_secs(600);
 
 /// How long after trouble with the store or the boot server it is tried again.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
@@ -52,7 +55,7 @@ impl Orchestrator {
                     Some(self.ports.clock.now() + AFTER_TROUBLE)
                 }
             };
-            let pause = wake.map_or(SLEEP_MAX, |wake| wake.since(self.ports.clock.now()).min(SLEEP_MAX));
+            let pause = wake.map_or(IDLE_MAX, |wake| wake.since(self.ports.clock.now()).min(SLEEP_MAX));
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -262,8 +265,9 @@ fn place_in_lane(record: &HostRecord) -> Option<Place> {
     }
 }
 
-/// Until when a join may still run on a host whose operation failed without seeing its end.
-fn lane_free_at(record: &HostRecord) -> Option<Timestamp> {
+/// Until when a join may still run on a host whose operation failed without seeing its end. Until then no other
+/// host joins, and this one is not started anew: its state would no longer tell.
+pub(super) fn lane_free_at(record: &HostRecord) -> Option<Timestamp> {
     match &record.state {
         HostState::Failed { during: Leg::Joining(JoinStep::Join), why, since, .. } => match why {
             FailureReason::JoinFailed { .. } | FailureReason::NameTaken { .. } | FailureReason::HalfJoined { .. } => {

@@ -1,7 +1,7 @@
 //! What operators and machines are told when it cannot be done.
 
 use crate::machine::Phase;
-use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, ReportError, ServerTypeKey};
+use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, ReportError, ServerTypeKey, Timestamp};
 use crate::ports::{Revision, StoreError, VaultError};
 
 /// Why an operator's request was not carried out. Nothing was changed.
@@ -54,6 +54,12 @@ pub enum OperatorError {
         operation: OperationId,
         /// The host's phase.
         phase: Phase,
+    },
+    /// A join that was given up may still run on the host; whoever touches it now could make two joins overlap.
+    #[error("a join that was given up may still run on the host until {until}")]
+    JoinMayRun {
+        /// When it must have ended.
+        until: Timestamp,
     },
     /// No operation runs on the host.
     #[error("no operation is running, the host is {phase}")]

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::Orchestrator;
 use super::apply::{Along, Applied};
+use super::clockwork::lane_free_at;
 use super::error::OperatorError;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
@@ -130,9 +131,10 @@ impl Orchestrator {
     /// Removes a host on which no operation runs. Its journal stays; a key that waited for a resume is erased.
     ///
     /// # Errors
-    /// `NoSuchHost`, `Busy`, `Changed`, `Store`, `Vault`.
+    /// `NoSuchHost`, `Busy`, `JoinMayRun`, `Changed`, `Store`, `Vault`.
     pub async fn remove(&self, id: HostId, expected: Option<Revision>) -> Result<(), OperatorError> {
         let record = self.idle_host(id, expected).await?;
+        self.check_no_join_runs(&record)?;
         if let Some(operation) = record.state.operation() {
             self.ports.vault.erase(operation).await?;
         }
@@ -147,10 +149,11 @@ impl Orchestrator {
     /// Starts an operation: makes its token and its one-time key, and arms the host.
     ///
     /// # Errors
-    /// `Busy`, `NotConfirmed`, `NotInstallable`, `NoImage`, `NoSuchImage`, `NoSuchHost`, `NoSuchServerType`,
+    /// `Busy`, `JoinMayRun`, `NotConfirmed`, `NotInstallable`, `NoImage`, `NoSuchImage`, `NoSuchHost`, `NoSuchServerType`,
     /// `Store`, `Vault`.
     pub async fn start(&self, id: HostId, rebuild: Rebuild) -> Result<Started, OperatorError> {
         let record = self.idle_host(id, None).await?;
+        self.check_no_join_runs(&record)?;
         check_confirmed(&record.host, rebuild.confirm)?;
         let preflight = self.preflight(id, rebuild.image).await?;
         if !preflight.faults.is_empty() {
@@ -211,10 +214,11 @@ impl Orchestrator {
     /// Takes a failed join up again where it failed, without reinstalling.
     ///
     /// # Errors
-    /// `NotResumable` says why; `NoSuchHost`, `Store`, `Vault`.
+    /// `NotResumable` says why; `JoinMayRun`, `NoSuchHost`, `Store`, `Vault`.
     pub async fn resume(&self, id: HostId) -> Result<HostRecord, OperatorError> {
         let not = |why| OperatorError::NotResumable { why };
         let record = self.known_host(id).await?;
+        self.check_no_join_runs(&record)?;
         let HostState::Failed { by, during, resumable_until, .. } = record.state else {
             return Err(not("the host has not failed"));
         };
@@ -283,6 +287,14 @@ impl Orchestrator {
                 Err(OperatorError::Changed { expected, found: record.revision })
             }
             (None, _) => Ok(record),
+        }
+    }
+
+    /// The join lane is read off the rows: while this one says that a join may still run, it has to stay.
+    fn check_no_join_runs(&self, record: &HostRecord) -> Result<(), OperatorError> {
+        match lane_free_at(record) {
+            Some(until) if until > self.ports.clock.now() => Err(OperatorError::JoinMayRun { until }),
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a rebuild would do, found out before any machine boots.
 
 use super::Orchestrator;
+use super::clockwork::lane_free_at;
 use super::error::OperatorError;
 use crate::model::{
     BootToken, Fqdn, HostId, Image, ImageId, MemberAddr, OperationId, Secret, ServerType, SshPublicKey,
@@ -40,12 +41,19 @@ impl Orchestrator {
     /// # Errors
     /// `NoSuchHost`, `NoSuchImage`, `NoImage`, `NoSuchServerType`, `Store`. Everything else is a fault of the result.
     pub async fn preflight(&self, id: HostId, image: Option<ImageId>) -> Result<Preflight, OperatorError> {
-        let host = self.known_host(id).await?.host;
+        let record = self.known_host(id).await?;
+        let join_until = lane_free_at(&record).filter(|until| *until > self.ports.clock.now());
+        let host = record.host;
         let image = self.image_or_latest(image).await?;
         let server_type = self.server_type(&host.server_type)?;
         let (mut faults, mut warnings) = (vec![], vec![]);
         if let Err(error) = answer::supports_provisioning(image.release) {
             faults.push(format!("image {}: {error}", image.name));
+        }
+
+        if let Some(until) = join_until {
+            faults
+                .push(format!("a join that was given up may still run on {} until {until}: start it then", host.name));
         }
 
         // Stand-ins of the right form: the real ones are made when the operation starts.

@@ -265,3 +265,25 @@ async fn an_entry_that_rang_no_bell_is_read_all_the_same() {
     let (read, ()) = tokio::join!(tokio::time::timeout(within, waiting), write);
     assert_eq!(read.expect("within a minute")[0].what, entry.what);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_with_a_join_that_may_still_run_is_not_started_anew() {
+    let lab = Lab::new(true).await;
+    lab.world.lock().expect("a world").join_takes = Duration::from_secs(150);
+    let host = lab.register(7).await;
+    let token = lab.rebuild(host).await;
+    lab.installs(host, 7, &token).await;
+    let mut feed = lab.orchestrator.feed(0);
+    while lab.world.lock().expect("a world").started_joins.is_empty() {
+        feed.next().await.expect("memory");
+        tokio::task::yield_now().await;
+    }
+    lab.orchestrator.cancel(host).await.expect("it runs");
+    let refused = lab.orchestrator.start(host, Rebuild::default()).await;
+    assert!(matches!(refused, Err(OperatorError::JoinMayRun { .. })), "{refused:?}");
+    assert!(matches!(lab.orchestrator.remove(host, None).await, Err(OperatorError::JoinMayRun { .. })));
+    let preflight = lab.orchestrator.preflight(host, None).await.expect("a look is always allowed");
+    assert!(preflight.faults[0].contains("may still run"), "{:?}", preflight.faults);
+    tokio::time::advance(Duration::from_secs(191)).await;
+    lab.orchestrator.start(host, Rebuild::default()).await.expect("now it has ended");
+}

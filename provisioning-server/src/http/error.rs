@@ -85,6 +85,8 @@ impl From<OperatorError> for Problem {
             OperatorError::Busy { .. } => {
                 Self::new(Kind::HostBusy, said).advise("wait until the operation has ended, or cancel it")
             }
+            OperatorError::JoinMayRun { until } => Self::new(Kind::NotPossibleNow, said)
+                .advise(format!("try again after {until}; other hosts wait for the same")),
             OperatorError::NotRunning { .. } => Self::new(Kind::NotPossibleNow, said).advise("rebuild starts one"),
             OperatorError::NotResumable { .. } => Self::new(Kind::NotPossibleNow, said),
             OperatorError::NotConfirmed { name, given } => Self::new(Kind::ConfirmationNeeded, said)

@@ -199,7 +199,12 @@ impl Person {
             return true;
         }
         let passes = |error: &OperatorError| {
-            matches!(error, OperatorError::Store(StoreError::Unavailable { .. }) | OperatorError::Vault(_))
+            matches!(
+                error,
+                OperatorError::Store(StoreError::Unavailable { .. })
+                    | OperatorError::Vault(_)
+                    | OperatorError::JoinMayRun { .. }
+            )
         };
         if let Some(Err(error)) = answer.as_ref().filter(|answer| answer.as_ref().is_err_and(|error| !passes(error))) {
             self.world.breaks("an idle host can be rebuilt", error.to_string());
