@@ -9,7 +9,7 @@ use super::error::OperatorError;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
     BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
-    ServerTypeKey,
+    ServerTypeKey, Timestamp,
 };
 use crate::ports::{Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError};
 
@@ -263,7 +263,7 @@ impl Orchestrator {
     }
 
     /// The time, as the orchestrator sees it.
-    pub fn now(&self) -> crate::model::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
 
@@ -292,10 +292,12 @@ impl Orchestrator {
 
     /// The join lane is read off the rows: while this one says that a join may still run, it has to stay.
     fn check_no_join_runs(&self, record: &HostRecord) -> Result<(), OperatorError> {
-        match lane_free_at(record) {
-            Some(until) if until > self.ports.clock.now() => Err(OperatorError::JoinMayRun { until }),
-            _ => Ok(()),
-        }
+        self.join_may_run_until(record).map_or(Ok(()), |until| Err(OperatorError::JoinMayRun { until }))
+    }
+
+    /// Until when a join that was given up may still run on the host; `None` when none does now.
+    pub(super) fn join_may_run_until(&self, record: &HostRecord) -> Option<Timestamp> {
+        lane_free_at(record).filter(|until| *until > self.ports.clock.now())
     }
 
     /// What to say when another operation was faster.

@@ -1,7 +1,6 @@
 //! What a rebuild would do, found out before any machine boots.
 
 use super::Orchestrator;
-use super::clockwork::lane_free_at;
 use super::error::OperatorError;
 use crate::model::{
     BootToken, Fqdn, HostId, Image, ImageId, MemberAddr, OperationId, Secret, ServerType, SshPublicKey,
@@ -42,7 +41,7 @@ impl Orchestrator {
     /// `NoSuchHost`, `NoSuchImage`, `NoImage`, `NoSuchServerType`, `Store`. Everything else is a fault of the result.
     pub async fn preflight(&self, id: HostId, image: Option<ImageId>) -> Result<Preflight, OperatorError> {
         let record = self.known_host(id).await?;
-        let join_until = lane_free_at(&record).filter(|until| *until > self.ports.clock.now());
+        let join_until = self.join_may_run_until(&record);
         let host = record.host;
         let image = self.image_or_latest(image).await?;
         let server_type = self.server_type(&host.server_type)?;

@@ -4,7 +4,7 @@ use provisioning_core::model::{Secret, SshPublicKey};
 use provisioning_core::render::RemoteCommand;
 
 use super::node::SimNode;
-use super::node_commands::Reply;
+use super::node_commands::{Performed, Reply};
 use super::pvecm::JoinRequest;
 
 /// A login of root; it ends with the boot it was made in.
@@ -44,16 +44,9 @@ impl LocalShell {
     /// Runs one of the known commands; `None` when the machine lost its power.
     pub(crate) fn run(&self, command: RemoteCommand, stdin: Option<&Secret<String>>) -> Option<Left> {
         let (node, boot) = (&self.node, self.boot);
-        let reply = match command {
-            RemoteCommand::Foothold { key } => node.during(boot, |state| state.foothold(&key)),
-            RemoteCommand::Members => node.during(boot, |state| state.members(node)),
-            RemoteCommand::FollowJoin { operation } => node.during(boot, |state| state.follow(operation)),
-            RemoteCommand::ClearJoin { operation } => node.during(boot, |state| {
-                state.runs.clear(operation);
-                Reply::default()
-            }),
-            RemoteCommand::Revoke { operation, key } => node.during(boot, |state| state.revoke(operation, &key)),
-            RemoteCommand::StartJoin { operation, member, fingerprint } => {
+        let reply = match node.perform(boot, command) {
+            Performed::Ended(reply) => reply,
+            Performed::WantsSecret { operation, member, fingerprint } => {
                 let line = stdin.map_or("", |secret| secret.expose().as_str());
                 let password = Secret::new(line.lines().next().unwrap_or_default().to_owned());
                 node.start_join(boot, JoinRequest { operation, member, fingerprint, password })

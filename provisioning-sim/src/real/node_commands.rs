@@ -2,7 +2,7 @@
 //!
 //! The scripts are those of `provisioning_core::render::RemoteCommand`.
 
-use provisioning_core::model::{OperationId, SshPublicKey};
+use provisioning_core::model::{CertFingerprint, MemberAddr, OperationId, SshPublicKey};
 use provisioning_core::render::RemoteCommand;
 
 use super::node::{NodeState, SimNode};
@@ -14,6 +14,33 @@ pub(super) struct Reply {
     pub(super) status: u32,
     pub(super) stdout: String,
     pub(super) stderr: String,
+}
+
+/// How far a command has come.
+pub(super) enum Performed {
+    /// To its end; `None` when the machine lost its power.
+    Ended(Option<Reply>),
+    /// To where it reads a join's secret.
+    WantsSecret { operation: OperationId, member: MemberAddr, fingerprint: CertFingerprint },
+}
+
+impl SimNode {
+    /// Performs a command of a login that was made in `boot`, over SSH or not.
+    pub(super) fn perform(&self, boot: u64, command: RemoteCommand) -> Performed {
+        Performed::Ended(match command {
+            RemoteCommand::Foothold { key } => self.during(boot, |state| state.foothold(&key)),
+            RemoteCommand::Members => self.during(boot, |state| state.members(self)),
+            RemoteCommand::FollowJoin { operation } => self.during(boot, |state| state.follow(operation)),
+            RemoteCommand::ClearJoin { operation } => self.during(boot, |state| {
+                state.runs.clear(operation);
+                Reply::default()
+            }),
+            RemoteCommand::Revoke { operation, key } => self.during(boot, |state| state.revoke(operation, &key)),
+            RemoteCommand::StartJoin { operation, member, fingerprint } => {
+                return Performed::WantsSecret { operation, member, fingerprint };
+            }
+        })
+    }
 }
 
 impl NodeState {

@@ -8,7 +8,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Sessi
 use russh::{Channel, ChannelId, Disconnect, Pty};
 
 use super::node::SimNode;
-use super::node_commands::Reply;
+use super::node_commands::{Performed, Reply};
 use super::pvecm::JoinRequest;
 use super::ssh::core_key;
 
@@ -37,22 +37,13 @@ impl Session {
 
     /// Runs what needs no input; a join waits for its own. An empty answer: the power is gone.
     fn run(&mut self, channel: ChannelId, command: RemoteCommand) -> Progress {
-        let (node, boot) = (&self.node, self.boot);
-        let reply = match command {
-            RemoteCommand::Foothold { key } => node.during(boot, |state| state.foothold(&key)),
-            RemoteCommand::Members => node.during(boot, |state| state.members(node)),
-            RemoteCommand::FollowJoin { operation } => node.during(boot, |state| state.follow(operation)),
-            RemoteCommand::ClearJoin { operation } => node.during(boot, |state| {
-                state.runs.clear(operation);
-                Reply::default()
-            }),
-            RemoteCommand::Revoke { operation, key } => node.during(boot, |state| state.revoke(operation, &key)),
-            RemoteCommand::StartJoin { operation, member, fingerprint } => {
+        match self.node.perform(self.boot, command) {
+            Performed::Ended(reply) => reply.map_or(Progress::PowerLost, Progress::Ended),
+            Performed::WantsSecret { operation, member, fingerprint } => {
                 self.waiting.insert(channel, WaitingJoin { operation, member, fingerprint, input: Vec::new() });
-                return Progress::WantsInput;
+                Progress::WantsInput
             }
-        };
-        reply.map_or(Progress::PowerLost, Progress::Ended)
+        }
     }
 
     /// Goes on with a join when its line is complete, or fails it as `read` and `set -e` do when the input ends
