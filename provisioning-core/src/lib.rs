@@ -22,6 +22,7 @@ pub mod machine;
 #[cfg(feature = "orchestrator")]
 pub mod memory;
 pub mod model;
+pub mod netboot;
 #[cfg(feature = "orchestrator")]
 pub mod orchestrator;
 #[cfg(feature = "orchestrator")]
