@@ -14,6 +14,7 @@ mod machines;
 mod operations;
 mod ops;
 pub mod problem;
+pub mod slots;
 pub mod view;
 
 use std::sync::{Arc, RwLock};
