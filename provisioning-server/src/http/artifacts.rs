@@ -154,10 +154,19 @@ pub async fn reply(app: &App, token: &str, file: &str, method: &Method, headers:
     };
     let head = head(status, &artifact, Some(sent.clone()));
     let download = (*method != Method::HEAD).then(|| Download {
-        counter: Box::new(app.downloads.begin(operation.id, part, len, sent.start)),
+        counter: Box::new(counter(app, &operation, part, len, sent.start)),
         artifact: artifact.slice(sent),
     });
     Ok(Reply { head, download })
+}
+
+fn counter(app: &App, operation: &Operation, part: Part, len: u64, from: u64) -> impl FnMut(u64) + Send + use<> {
+    let mut of_the_download = app.downloads.begin(operation.id, part, len, from);
+    let metrics = app.metrics.clone();
+    move |bytes| {
+        of_the_download(bytes);
+        metrics.served(bytes);
+    }
 }
 
 fn head(status: StatusCode, artifact: &Artifact, sent: Option<Range<u64>>) -> ReplyHead {

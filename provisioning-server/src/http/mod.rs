@@ -11,6 +11,7 @@ mod images;
 pub mod listen;
 mod login;
 mod machines;
+pub mod metrics;
 mod operations;
 mod ops;
 pub mod problem;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
+use metrics::Metrics;
 
 use crate::web::{self, Web};
 
@@ -40,6 +42,8 @@ pub struct App {
     pub operators: Operators,
     /// What machines have been served.
     pub downloads: Downloads,
+    /// What is counted and measured.
+    pub metrics: Metrics,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: RwLock<Vec<String>>,
     /// Becomes true when the server stops: endless streams end then.
@@ -55,6 +59,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(images::routes())
         .merge(events::routes())
         .merge(ops::operators_routes())
+        .merge(metrics::routes())
         .with_state(Arc::clone(&app))
         .merge(pages)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
@@ -63,11 +68,12 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(artifacts::routes())
         .merge(login::routes())
         .merge(ops::public_routes())
-        .with_state(app)
+        .with_state(Arc::clone(&app))
         .merge(web::public())
         .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn_with_state(app.metrics.clone(), metrics::measure))
         // Handlers set limits of their own, by audience.
         .layer(axum::extract::DefaultBodyLimit::disable())
 }
