@@ -1,6 +1,6 @@
 //! The artifact listener: the same answers as the main listener's, byte for byte, from the same list of segments.
 
-#[expect(dead_code, reason = "the lab serves several test programs, and this one needs a part of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "the lab serves several test programs; a test ends where it fails")]
 mod lab;
 
 use std::sync::Arc;
@@ -13,6 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// Names and values.
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -42,7 +45,7 @@ impl Downloads {
     }
 
     /// The same request to both listeners: status, the headers that matter, bytes.
-    async fn both(&self, method: &Method, file: &str, headers: &[(&str, &str)]) -> [(StatusCode, String, Vec<u8>); 2] {
+    async fn both(&self, method: &Method, file: &str, headers: Headers<'_>) -> [(StatusCode, String, Vec<u8>); 2] {
         let bases = [self.lab.base.clone(), format!("http://{}", self.address)];
         let mut answers = Vec::new();
         for base in bases {
@@ -74,7 +77,7 @@ async fn both_listeners_give_the_same_answers() {
     let [main, _] = downloads.both(&Method::HEAD, "initrd", &[]).await;
     let tag = main.1.lines().find_map(|line| line.strip_prefix("etag: Some(")).expect("a tag").trim_end_matches(')');
     let tag: String = serde_json::from_str::<String>(tag).expect("a quoted text");
-    let cases: [(Method, &[(&str, &str)], u16); 9] = [
+    let cases: [(Method, Headers, u16); 9] = [
         (Method::GET, &[], 200),
         (Method::HEAD, &[], 200),
         (Method::GET, &[("range", "bytes=0-0")], 206),

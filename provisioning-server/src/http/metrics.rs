@@ -147,7 +147,11 @@ impl Metrics {
         };
         loop {
             match feed.next().await {
-                Ok(entries) => entries.iter().for_each(|entry| self.note(entry, &mut entered)),
+                Ok(entries) => {
+                    for entry in &entries {
+                        self.note(entry, &mut entered);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "could not read the journal for the metrics, trying again");
                     tokio::time::sleep(AFTER_TROUBLE).await;
@@ -255,7 +259,9 @@ mod tests {
     fn told(entries: &[JournalEntry]) -> String {
         let metrics = Metrics::default();
         let mut entered = BTreeMap::new();
-        entries.iter().for_each(|entry| metrics.note(entry, &mut entered));
+        for entry in entries {
+            metrics.note(entry, &mut entered);
+        }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).expect("a String takes everything");
         text

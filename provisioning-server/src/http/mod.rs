@@ -52,6 +52,7 @@ pub struct App {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
+    let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone())));
     let operators = Router::new()
         .merge(hosts::routes())
@@ -68,12 +69,12 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(artifacts::routes())
         .merge(login::routes())
         .merge(ops::public_routes())
-        .with_state(Arc::clone(&app))
+        .with_state(app)
         .merge(web::public())
         .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(from_fn_with_state(app.metrics.clone(), metrics::measure))
+        .layer(measure)
         // Handlers set limits of their own, by audience.
         .layer(axum::extract::DefaultBodyLimit::disable())
 }
