@@ -1,5 +1,6 @@
 //! The reference server: configuration, wiring, HTTP and the command line around `provisioning-core`.
 
+pub mod artifact_http;
 pub mod cli;
 pub mod config;
 pub mod data_dir;

@@ -19,6 +19,7 @@ use crate::http::artifacts::LoadedImages;
 use crate::http::auth::{Access, Operators};
 use crate::http::downloads::Downloads;
 use crate::http::listen::stopped;
+use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
 
@@ -39,6 +40,8 @@ pub struct Setup {
     pub images: ImageStore,
     /// Who may operate.
     pub access: Access,
+    /// What is counted and measured.
+    pub metrics: Metrics,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -50,7 +53,7 @@ pub struct Server {
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, site, policy, server_types, images, access } = setup;
+        let Setup { ports, site, policy, server_types, images, access, metrics } = setup;
         let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
         let public_url = site.public_url.clone();
         let orchestrator = Orchestrator::new(ports, Arc::new(site), policy, by_key(server_types));
@@ -60,6 +63,7 @@ impl Server {
             images: LoadedImages::new(images),
             operators: Operators::new(access, public_url, clock, entropy),
             downloads: Downloads::default(),
+            metrics,
             server_type_faults: RwLock::default(),
             stopping,
         };
@@ -85,6 +89,15 @@ impl Server {
         let mut tasks = JoinSet::new();
         let stopping = self.app.stopping.clone();
         tasks.spawn(http::listen::serve(tcp, control, self.router(), stopping.clone()));
+        let counting = self.app.metrics.clone().follow(Arc::clone(&self.app.orchestrator));
+        let stop = stopped(stopping.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop => {}
+                () = counting => {}
+            }
+        });
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         Ok(Running { app: self.app, stop: self.stop, tasks, address })
     }

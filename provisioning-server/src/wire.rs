@@ -15,6 +15,7 @@ use provisioning_core::ports::{Inventory, NoInventory, PersonAtThePowerButton};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod};
 use crate::data_dir::DataDir;
 use crate::http::auth::Access;
+use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
@@ -25,7 +26,8 @@ use crate::server::{Server, Setup};
 /// When the database, the key file or the inventory's templates cannot be used.
 pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
-    let ports = ports(config, &data.database(), &data.key_file())?;
+    let metrics = Metrics::default();
+    let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
     Ok(Server::new(Setup {
         ports,
         site: config.site.clone(),
@@ -33,6 +35,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Re
         server_types: config.server_types.clone(),
         images,
         access,
+        metrics,
     }))
 }
 
@@ -44,8 +47,8 @@ pub fn access(config: &Config, data: &DataDir) -> anyhow::Result<(Access, Option
     Ok(data.access(&config.auth, &SystemEntropy)?)
 }
 
-fn ports(config: &Config, database: &Path, key_file: &Path) -> anyhow::Result<Ports> {
-    let store = SqliteStore::open(database)?;
+fn ports(config: &Config, database: &Path, key_file: &Path, metrics: &Metrics) -> anyhow::Result<Ports> {
+    let store = SqliteStore::open_observed(database, metrics.on_commit())?;
     let vault = store.vault(SealingKey::load_or_create(key_file)?);
     Ok(Ports {
         store: Arc::new(store),

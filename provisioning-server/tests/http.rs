@@ -315,3 +315,26 @@ async fn a_server_that_is_told_to_stop_ends_endless_streams() {
     while stream.chunk().await.unwrap().is_some() {}
     assert!(lab.client.get(&lab.base).send().await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn the_metrics_count_hosts_operations_and_requests() {
+    let lab = Lab::start().await;
+    let host = lab.host("pve-01", MAC).await;
+    lab.armed(&host, MAC).await;
+    lab.get("/no/such/path").await;
+    let text = lab.get("/metrics").await.body;
+    let text = text.as_str().unwrap();
+    for line in [
+        "provisioning_hosts{phase=\"pxe_booted\"} 1",
+        "provisioning_hosts{phase=\"ready\"} 0",
+        "provisioning_legs_overdue 0",
+        "provisioning_outbox_depth 0",
+        "provisioning_event_subscribers 0",
+        "provisioning_http_request_duration_seconds_count{method=\"POST\",route=\"/api/hosts\",status=\"201\"} 1",
+        "provisioning_http_request_duration_seconds_count{method=\"GET\",route=\"none\",status=\"404\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not among\n{text}");
+    }
+    let answer = lab.send(lab.request(Method::GET, "/metrics")).await;
+    answer.is_problem(401, "not-authenticated", None);
+}

@@ -1,6 +1,7 @@
 //! The project's own chores, so that a machine and a human run the same checks: `cargo xtask test`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal: its output is its purpose")]
 
+mod bench;
 mod purity;
 mod run;
 mod setup;
@@ -23,7 +24,8 @@ Examples:
   cargo xtask setup                       install what the checks need and this machine lacks
   cargo xtask soak                        kill a real server 200 times while fleets come to ready
   cargo xtask soak --points 20000 --seed 9 --optimized
-                                          as long as a night, other places, an optimised build";
+                                          as long as a night, other places, an optimised build
+  cargo xtask bench                       speed and memory, beside nginx and other peers";
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -42,6 +44,8 @@ enum Chore {
     Setup,
     /// Kills a real server at many places of the lives of simulated fleets, and looks at what is left
     Soak(soak::SoakArgs),
+    /// Measures speed and memory beside peers, on the release build
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => run::test(&shell, &args),
         Chore::Setup => setup::run(&shell).map(|()| println!("everything the checks need is here")),
         Chore::Soak(args) => soak::run(&shell, &args),
+        Chore::Bench(args) => bench::run(&shell, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,3 +29,4 @@ pub use connect::OpenError;
 pub use seal::{KeyFileError, SealingKey};
 pub use store::SqliteStore;
 pub use vault::SqliteVault;
+pub use writer::OnCommit;

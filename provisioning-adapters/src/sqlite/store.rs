@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::readers::Readers;
 use super::seal::SealingKey;
 use super::vault::SqliteVault;
-use super::writer::{After, Writer};
+use super::writer::{After, OnCommit, Writer};
 use super::{reads, writes};
 
 /// A store in one SQLite file. Clones share its connections.
@@ -53,8 +53,20 @@ impl SqliteStore {
     /// See [`OpenError`]. A file of a newer release, of another program, or without permission to write it is left
     /// as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = connect::writer(path)?;
-        Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(Writer::new(connection)) })
+        Self::open_with(path, None)
+    }
+
+    /// As [`open`](Self::open); `on_commit` is told of each commit, from a thread that may block but should not.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_observed(path: &Path, on_commit: OnCommit) -> Result<Self, OpenError> {
+        Self::open_with(path, Some(on_commit))
+    }
+
+    fn open_with(path: &Path, on_commit: Option<OnCommit>) -> Result<Self, OpenError> {
+        let writer = Writer::new(connect::writer(path)?, on_commit);
+        Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(writer) })
     }
 
     /// The vault in the same file, sealed under `key`.

@@ -9,7 +9,7 @@
 //! machine's report is not lost because the machine has closed its connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use provisioning_core::ports::StoreError;
 use rusqlite::{Connection, TransactionBehavior, ffi};
@@ -35,11 +35,20 @@ pub(super) enum After {
     EmptyLog,
 }
 
+/// Is told how long each commit took that came to the disk, with all that shared it.
+pub type OnCommit = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// The one connection that writes, and those who wait for it.
-#[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Queue>,
     connection: Mutex<Connection>,
+    on_commit: Option<OnCommit>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("queue", &self.queue).finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -55,8 +64,8 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { queue: Mutex::default(), connection: Mutex::new(connection) }
+    pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>) -> Self {
+        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit }
     }
 
     /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
@@ -91,7 +100,7 @@ impl Leader {
         let Some(writer) = self.writer.clone() else { return };
         let mut connection = lock(&writer.connection);
         while let Some(batch) = self.next_batch(&writer) {
-            commit_and_answer(&mut connection, batch);
+            commit_and_answer(&mut connection, batch, writer.on_commit.as_ref());
         }
     }
 
@@ -121,10 +130,14 @@ impl Drop for Leader {
     }
 }
 
-fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, on_commit: Option<&OnCommit>) {
+    let began = Instant::now();
     if let Err(error) = transact(connection, &mut batch) {
         tracing::warn!(%error, jobs = batch.len(), "a commit failed");
         return answer(batch, Some(error));
+    }
+    if let Some(on_commit) = on_commit {
+        on_commit(began.elapsed());
     }
     let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
     answer(done, None);

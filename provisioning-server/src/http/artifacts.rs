@@ -66,58 +66,122 @@ async fn serve(
     Path((token, file)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let part = match file.as_str() {
+) -> Result<Response, Refusal> {
+    let Reply { head, download } = reply(&app, &token, &file, &method, &headers).await?;
+    let body =
+        download.map_or_else(Body::empty, |Download { artifact, counter }| Body::new(artifact.into_body(counter)));
+    Ok((head.status, head.headers, body).into_response())
+}
+
+/// The answer to a request for a boot artifact; whoever serves it decides how the bytes go out.
+pub struct Reply {
+    /// Status and headers, `Content-Length` among them.
+    pub head: ReplyHead,
+    /// What to send; `None` for HEAD and for what has no body.
+    pub download: Option<Download>,
+}
+
+/// Status and headers of a [`Reply`].
+pub struct ReplyHead {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Why there is nothing to send.
+#[derive(Debug)]
+pub struct Refusal {
+    problem: Problem,
+    /// How many bytes there are, for those who asked for others.
+    content_range: Option<String>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem, content_range: None }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.problem.into_response();
+        if let Some(range) = &self.content_range {
+            insert(response.headers_mut(), header::CONTENT_RANGE, range);
+        }
+        response
+    }
+}
+
+/// Bytes to send, and who wants to know how many have gone.
+pub struct Download {
+    /// The bytes.
+    pub artifact: Artifact,
+    /// Is told how many bytes were handed on, each time.
+    pub counter: Box<dyn FnMut(u64) + Send>,
+}
+
+/// Answers a GET or HEAD for a file of an operation.
+///
+/// # Errors
+/// Unknown tokens and files, a range that is not there, an image that is gone or damaged.
+pub async fn reply(app: &App, token: &str, file: &str, method: &Method, headers: &HeaderMap) -> Result<Reply, Refusal> {
+    let part = match file {
         "vmlinuz" => Part::Kernel,
         "initrd" => Part::Initrd,
         "proxmox-auto.iso" => Part::Iso,
         _ => {
             let problem = Problem::new(Kind::NoSuchPath, "an operation has vmlinuz, initrd and proxmox-auto.iso");
-            return Err(problem);
+            return Err(problem.into());
         }
     };
-    let operation = app.orchestrator.authorise(&token).await?;
+    let operation = app.orchestrator.authorise(token).await.map_err(Problem::from)?;
     let artifact = app.artifact(&operation, part).await?;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if is_unchanged(text(header::IF_NONE_MATCH), artifact.etag()) {
-        return Ok(answer(StatusCode::NOT_MODIFIED, &artifact, None, Body::empty()));
+        return Ok(Reply { head: head(StatusCode::NOT_MODIFIED, &artifact, None), download: None });
     }
     let len = artifact.len();
     // A range is a matter of GET alone (RFC 9110 §14.2).
-    let range = text(header::RANGE).filter(|_| method == Method::GET);
+    let range = text(header::RANGE).filter(|_| *method == Method::GET);
     let (status, sent) = match wanted(range, text(header::IF_RANGE), artifact.etag(), len) {
         Wanted::Whole => (StatusCode::OK, 0..len),
         Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         Wanted::Nothing => {
-            let mut response =
-                Problem::new(Kind::RangeNotSatisfiable, format!("there are {len} bytes")).into_response();
-            insert(response.headers_mut(), header::CONTENT_RANGE, &unsatisfied_range(len));
-            return Ok(response);
+            let problem = Problem::new(Kind::RangeNotSatisfiable, format!("there are {len} bytes"));
+            return Err(Refusal { problem, content_range: Some(unsatisfied_range(len)) });
         }
     };
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        let counter = app.downloads.begin(operation.id, part, len, sent.start);
-        Body::new(artifact.slice(sent.clone()).into_body(counter))
-    };
-    Ok(answer(status, &artifact, Some(sent), body))
+    let head = head(status, &artifact, Some(sent.clone()));
+    let download = (*method != Method::HEAD).then(|| Download {
+        counter: Box::new(counter(app, &operation, part, len, sent.start)),
+        artifact: artifact.slice(sent),
+    });
+    Ok(Reply { head, download })
 }
 
-fn answer(status: StatusCode, artifact: &Artifact, sent: Option<Range<u64>>, body: Body) -> Response {
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
+fn counter(app: &App, operation: &Operation, part: Part, len: u64, from: u64) -> impl FnMut(u64) + Send + use<> {
+    let mut of_the_download = app.downloads.begin(operation.id, part, len, from);
+    let metrics = app.metrics.clone();
+    move |bytes| {
+        of_the_download(bytes);
+        metrics.served(bytes);
+    }
+}
+
+fn head(status: StatusCode, artifact: &Artifact, sent: Option<Range<u64>>) -> ReplyHead {
+    let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    insert(headers, header::ETAG, artifact.etag());
+    insert(&mut headers, header::ETAG, artifact.etag());
     if let Some(sent) = sent {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent.end - sent.start));
         if status == StatusCode::PARTIAL_CONTENT {
-            insert(headers, header::CONTENT_RANGE, &content_range(&sent, artifact.len()));
+            insert(&mut headers, header::CONTENT_RANGE, &content_range(&sent, artifact.len()));
         }
     }
-    response
+    ReplyHead { status, headers }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

@@ -65,6 +65,14 @@ impl Downloads {
         counters.get(&operation).map(sum)
     }
 
+    /// Whether an operation's machine has all that it boots from: the initrd holds the ISO.
+    pub fn is_done(&self, operation: OperationId) -> bool {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = counters.get(&operation).into_iter().flatten();
+        let mut whole = parts.filter(|(part, _)| matches!(part, Part::Initrd | Part::Iso));
+        whole.any(|(_, counter)| counter.served.load(Ordering::Relaxed) >= counter.total)
+    }
+
     /// All downloads.
     pub fn all(&self) -> BTreeMap<OperationId, Download> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +114,13 @@ mod tests {
         again(10);
         served(40);
         assert_eq!(downloads.of(operation), Some(Download { bytes: 10, total: 100 }));
+        assert!(!downloads.is_done(operation));
+        again(90);
+        assert!(downloads.is_done(operation));
+        let mut third = downloads.begin(operation, Part::Initrd, 100, 0);
+        third(10);
         downloads.begin(operation, Part::Kernel, 10, 0)(200);
+        assert!(!downloads.is_done(operation), "a kernel alone is not enough");
         assert_eq!(downloads.of(operation), Some(Download { bytes: 20, total: 110 }));
     }
 

@@ -50,7 +50,11 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Par
     let hello = if after > last { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
     let feed = app.orchestrator.feed(after.min(last));
     let frames = stream::select(journal(feed), progress(app.downloads.clone()));
+    let subscriber = app.metrics.subscriber();
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
+    let frames = frames.inspect(move |_| {
+        let _open = &subscriber;
+    });
     let body = Body::from_stream(frames.take_until(Box::pin(stopped(app.stopping.clone()))).map(Ok::<_, Infallible>));
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -11,9 +11,11 @@ mod images;
 pub mod listen;
 mod login;
 mod machines;
+pub mod metrics;
 mod operations;
 mod ops;
 pub mod problem;
+pub mod slots;
 pub mod view;
 
 use std::sync::{Arc, RwLock};
@@ -26,6 +28,7 @@ use tokio::sync::watch;
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
+use metrics::Metrics;
 
 use crate::web::{self, Web};
 
@@ -39,6 +42,8 @@ pub struct App {
     pub operators: Operators,
     /// What machines have been served.
     pub downloads: Downloads,
+    /// What is counted and measured.
+    pub metrics: Metrics,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: RwLock<Vec<String>>,
     /// Becomes true when the server stops: endless streams end then.
@@ -47,6 +52,7 @@ pub struct App {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
+    let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone())));
     let operators = Router::new()
         .merge(hosts::routes())
@@ -54,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(images::routes())
         .merge(events::routes())
         .merge(ops::operators_routes())
+        .merge(metrics::routes())
         .with_state(Arc::clone(&app))
         .merge(pages)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
@@ -67,6 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(measure)
         // Handlers set limits of their own, by audience.
         .layer(axum::extract::DefaultBodyLimit::disable())
 }

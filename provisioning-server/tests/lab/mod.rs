@@ -12,6 +12,7 @@ use provisioning_core::ports::{NoInventory, PersonAtThePowerButton};
 use provisioning_server::config::load_server_types;
 use provisioning_server::http::auth::{Access, TokenDigest};
 use provisioning_server::http::listen;
+use provisioning_server::http::metrics::Metrics;
 use provisioning_server::images::import::ImageStore;
 use provisioning_server::plan_log::PlanLog;
 use provisioning_server::server::{Running, Server, Setup};
@@ -87,6 +88,7 @@ impl Lab {
             server_types: server_types(&dir),
             images: ImageStore::open(dir.path()).await.unwrap(),
             access,
+            metrics: Metrics::default(),
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.start(tcp, None).unwrap(), base, client, _dir: dir }

@@ -27,7 +27,7 @@ impl Fixture {
             false
         };
         connection.commit_hook(Some(count)).unwrap();
-        Self { writer: Arc::new(Writer::new(connection)), commits, _dir: dir }
+        Self { writer: Arc::new(Writer::new(connection, None)), commits, _dir: dir }
     }
 
     async fn note(&self, text: &'static str) -> Result<i64, StoreError> {
