@@ -77,7 +77,7 @@ async fn both_listeners_give_the_same_answers() {
     let [main, _] = downloads.both(&Method::HEAD, "initrd", &[]).await;
     let tag = main.1.lines().find_map(|line| line.strip_prefix("etag: Some(")).expect("a tag").trim_end_matches(')');
     let tag: String = serde_json::from_str::<String>(tag).expect("a quoted text");
-    let cases: [(Method, Headers, u16); 9] = [
+    let cases: [(Method, Headers<'_>, u16); 9] = [
         (Method::GET, &[], 200),
         (Method::HEAD, &[], 200),
         (Method::GET, &[("range", "bytes=0-0")], 206),
