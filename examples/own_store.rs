@@ -59,7 +59,7 @@ impl LogStore {
                 Write::InsertImage(image, entry) => index.insert_image(image, entry.clone()).await?,
                 Write::RemoveImage(id, entry) => index.remove_image(*id, entry.clone()).await?,
                 Write::KeepDiscovered(machine, at_most, entry) => {
-                    drop(index.keep_discovered(machine, *at_most, entry.clone()).await?);
+                    index.keep_discovered(machine, *at_most, entry.clone()).await?;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `provisioning discovered …` and `provisioning pxe-doctor …`
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::{Args, Subcommand};
 use provisioning_core::model::MacAddr;
