@@ -15,6 +15,7 @@ use provisioning_core::memory::MemoryStore;
 use provisioning_core::model::{
     Artefact, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
     WorkId,
@@ -34,6 +35,7 @@ enum Write {
     Settle(WorkId, Option<NewEntry>),
     InsertImage(Image, NewEntry),
     RemoveImage(ImageId, NewEntry),
+    KeepDiscovered(Box<DiscoveredMachine>, usize, Option<NewEntry>),
 }
 
 /// A store over a log. Writes take turns, so that the log has them in the order in which the index saw them. A list
@@ -56,6 +58,9 @@ impl LogStore {
                 Write::Settle(id, entry) => drop(index.settle(*id, entry.clone()).await?),
                 Write::InsertImage(image, entry) => index.insert_image(image, entry.clone()).await?,
                 Write::RemoveImage(id, entry) => index.remove_image(*id, entry.clone()).await?,
+                Write::KeepDiscovered(machine, at_most, entry) => {
+                    index.keep_discovered(machine, *at_most, entry.clone()).await?;
+                }
             }
         }
         Ok(Self { log, index })
@@ -112,6 +117,26 @@ impl Store for LogStore {
         self.index.remove_image(id, entry.clone()).await?;
         log.push(Write::RemoveImage(id, entry));
         Ok(())
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        let mut log = self.log.0.lock().await;
+        let is_kept = self.index.keep_discovered(machine, at_most, entry.clone()).await?;
+        log.push(Write::KeepDiscovered(Box::new(machine.clone()), at_most, entry));
+        Ok(is_kept)
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        self.index.discovered().await
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        self.index.discovered_by_mac(mac).await
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {

@@ -2,9 +2,12 @@
 //!
 //! Nothing is simplified on the server's side: HTTP, SQLite, SSH and the streamed ISO are the real ones.
 
+mod boot_log;
+
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,9 +15,10 @@ use clap::Args;
 use provisioning_adapters::system::SystemEntropy;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{Cluster, DiskSelection, DiskSetup, Filesystem, LvmOptions, Secret, ServerType, Site};
+use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::EntropyExt as _;
 use provisioning_sim::real::fleet::{ClusterOptions, Fleet, FleetEvent, FleetOptions, Summary};
-use provisioning_sim::real::host::Timing;
+use provisioning_sim::real::host::{HostEvent, Timing};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::serve::{start_logging, stop_signal};
@@ -75,20 +79,27 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
     let (watch, events) = unbounded_channel();
     let mut fleet = Fleet::new(options, watch)?;
-    let shown = tokio::spawn(show(events));
+    let orchestrator = Arc::clone(&running.app().orchestrator);
+    let shown = tokio::spawn(show(events, Arc::clone(&orchestrator)));
     let mut outcome = None;
     running
         .until(async {
             let mut signal = std::pin::pin!(signal);
+            let mut strangers = std::pin::pin!(boot_log::strangers(&orchestrator));
             let summary = tokio::select! {
                 biased;
                 () = &mut signal => return,
                 summary = fleet.run() => summary,
+                () = &mut strangers => return,
             };
             outcome = Some(summary);
             if !once && matches!(outcome, Some(Ok(_))) {
                 say("all machines have settled; press Ctrl-C to stop").ok();
-                signal.await;
+                tokio::select! {
+                    biased;
+                    () = signal => {}
+                    () = strangers => {}
+                }
             }
         })
         .await?;
@@ -113,12 +124,16 @@ fn judge(summary: &Summary) -> anyhow::Result<()> {
 }
 
 /// One line a phase.
-async fn show(mut events: UnboundedReceiver<FleetEvent>) -> io::Result<()> {
+async fn show(mut events: UnboundedReceiver<FleetEvent>, orchestrator: Arc<Orchestrator>) -> io::Result<()> {
     while let Some(event) = events.recv().await {
         match event {
             FleetEvent::Phase { host, phase } => say(&format!("{host}  {phase}"))?,
             FleetEvent::Note(text) => say(&text)?,
-            FleetEvent::Host(_) => {}
+            FleetEvent::Host(report) => {
+                if report.event == HostEvent::PoweredOn {
+                    boot_log::machine_starts(&orchestrator, &report.host).await;
+                }
+            }
         }
     }
     Ok(())

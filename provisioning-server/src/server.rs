@@ -61,8 +61,8 @@ impl Server {
         let app = App {
             orchestrator: Arc::new(orchestrator),
             images: LoadedImages::new(images),
-            operators: Operators::new(access, public_url, clock, entropy),
-            downloads: Downloads::default(),
+            operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
+            downloads: Downloads::new(clock),
             metrics,
             server_type_faults: RwLock::default(),
             stopping,

@@ -15,7 +15,16 @@ const MAC: &str = "52:54:00:00:00:01";
 #[tokio::test]
 async fn nothing_is_open_to_whoever_has_no_token() {
     let lab = Lab::start().await;
-    for path in ["/api/hosts", "/api/images", "/events", "/api/server-types", "/api/operations/x", "/api/hosts/x"] {
+    for path in [
+        "/api/hosts",
+        "/api/images",
+        "/events",
+        "/api/server-types",
+        "/api/operations/x",
+        "/api/hosts/x",
+        "/api/discovered",
+        "/api/doctor/x",
+    ] {
         lab.send(lab.request(Method::GET, path)).await.is_problem(401, "not-authenticated", None);
         lab.send(lab.request(Method::GET, path).bearer_auth("prov_wrong")).await.is_problem(401, "wrong-token", None);
     }
@@ -337,4 +346,83 @@ async fn the_metrics_count_hosts_operations_and_requests() {
     }
     let answer = lab.send(lab.request(Method::GET, "/metrics")).await;
     answer.is_problem(401, "not-authenticated", None);
+}
+
+/// A machine that is nobody's asks for its boot script.
+async fn stranger(lab: &Lab, mac: &str) {
+    let request = lab.request(Method::GET, &format!("/ipxe/{mac}")).header("user-agent", "iPXE/1.0.0+git-20190125");
+    lab.send(request).await.is_problem(404, "no-such-host", None);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_nobodys_is_listed_and_adopted() {
+    let lab = Lab::start().await;
+    stranger(&lab, MAC).await;
+    stranger(&lab, "52:54:00:00:00:02").await;
+    let listed = lab.get("/api/discovered").await.body;
+    let machines = listed["machines"].as_array().unwrap();
+    assert_eq!(machines.len(), 2, "{listed}");
+    let machine = machines.iter().find(|machine| machine["mac"] == MAC).unwrap();
+    assert_eq!((&machine["last_step"], &machine["address"]), (&json!("script_fetched"), &json!("127.0.0.1")));
+    assert_eq!((&machine["ipxe"], &machine["agent"]), (&json!(true), &json!("iPXE/1.0.0+git-20190125")));
+
+    let adopt = |mac: &str| format!("/api/discovered/{mac}/adopt");
+    lab.post(&adopt(MAC), &json!({ "mac": MAC })).await.is_problem(422, "invalid-fields", Some("hostname"));
+    let form = json!({ "hostname": "pve-01", "server_type": "lab", "address": "10.0.0.7/24" });
+    let unknown = json!({ "hostname": "pve-01", "server_type": "none" });
+    lab.post(&adopt(MAC), &unknown).await.is_problem(422, "no-such-server-type", Some("server_type"));
+    lab.post(&adopt("52:54:00:00:00:99"), &form).await.is_problem(404, "not-discovered", Some("mac"));
+    lab.post(&adopt("nonsense"), &form).await.is_problem(400, "malformed-request", Some("mac"));
+    let adopted = lab.post(&adopt("52-54-00-00-00-01"), &form).await;
+    assert_eq!((adopted.status, &adopted.body["macs"]), (StatusCode::CREATED, &json!([MAC])), "{adopted:?}");
+    assert!(lab.journal("pve-01").await.contains("machine_adopted"));
+    lab.post(&adopt(MAC), &form).await.is_problem(404, "not-discovered", Some("mac"));
+    assert_eq!(lab.get("/api/discovered").await.body["machines"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dismissed_machine_is_hidden_and_counted() {
+    let lab = Lab::start().await;
+    stranger(&lab, MAC).await;
+    let dismiss = |mac: &str| lab.request(Method::DELETE, &format!("/api/discovered/{mac}")).bearer_auth(TOKEN);
+    lab.send(dismiss("52:54:00:00:00:99")).await.is_problem(404, "not-discovered", Some("mac"));
+    for _ in 0..2 {
+        assert_eq!(lab.send(dismiss(MAC)).await.status, StatusCode::NO_CONTENT);
+    }
+    stranger(&lab, MAC).await;
+    let listed = lab.get("/api/discovered").await.body;
+    assert_eq!((&listed["machines"], &listed["hidden"]), (&json!([]), &json!(1)));
+    let all = lab.get("/api/discovered?dismissed=true").await.body;
+    assert!(all["machines"][0]["dismissed_until"].is_string(), "{all}");
+    lab.get("/api/discovered?dismissed=perhaps").await.is_problem(422, "invalid-fields", Some("dismissed"));
+}
+
+#[tokio::test]
+async fn the_doctor_always_has_an_answer() {
+    let lab = Lab::start().await;
+    let doctor = |mac: &'static str| {
+        let lab = &lab;
+        async move { lab.get(&format!("/api/doctor/{mac}")).await.body }
+    };
+    lab.get("/api/doctor/pve-01").await.is_problem(400, "malformed-request", Some("mac"));
+    let never = doctor(MAC).await;
+    assert_eq!((&never["finding"], &never["host"], &never["mac"]), (&json!("never_seen"), &Value::Null, &json!(MAC)));
+    stranger(&lab, MAC).await;
+    let stranger = doctor(MAC).await;
+    assert_eq!((&stranger["finding"], &stranger["reached"]), (&json!("not_registered"), &json!("script_fetched")));
+    assert!(stranger["notes"][0].as_str().unwrap().contains("older than 2021"), "{stranger}");
+
+    let host = lab.host("pve-01", MAC).await;
+    let token = lab.armed(&host, MAC).await;
+    let armed = doctor(MAC).await;
+    assert_eq!((&armed["host"], &armed["phase"]), (&json!("pve-01"), &json!("pxe_booted")));
+    for file in ["vmlinuz", "initrd"] {
+        lab.request(Method::GET, &format!("/boot/{token}/{file}")).send().await.unwrap().bytes().await.unwrap();
+    }
+    let loaded = doctor(MAC).await;
+    assert_eq!((&loaded["reached"], &loaded["severity"]), (&json!("initrd_fetched"), &json!("waiting")), "{loaded}");
+    let steps = loaded["steps"].as_array().unwrap();
+    let marks: Vec<_> =
+        steps.iter().map(|step| (step["step"].as_str().unwrap(), step["mark"].as_str().unwrap())).collect();
+    assert!(marks.contains(&("initrd_fetched", "done")) && marks.contains(&("answer_fetched", "next")), "{marks:?}");
 }

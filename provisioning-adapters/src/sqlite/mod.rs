@@ -14,6 +14,7 @@
 //! once its operation has ended. One-time private keys are in it only in sealed form.
 
 mod connect;
+mod discovered;
 mod fault;
 mod readers;
 mod reads;

@@ -61,7 +61,7 @@ impl<'r> Fields<'r> {
         text.map(|text| text.parse().map_err(|error| self.corrupt(column, &error))).transpose()
     }
 
-    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
         let text: String = self.plain(column)?;
         serde_json::from_str(&text).map_err(|error| self.corrupt(column, &error))
     }

@@ -16,10 +16,10 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x7072_6f76;
 
 /// The version that this program writes: the number of migrations.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED];
 
 /// Ids are the 16 bytes of a UUID, times are milliseconds since 1970 UTC, words are the core's stable names.
 ///
@@ -112,6 +112,16 @@ CREATE TABLE sealed_keys (
     nonce      BLOB NOT NULL CHECK (length(nonce) = 24),
     ciphertext BLOB NOT NULL
 ) STRICT;
+";
+
+/// Machines that belong to no host. What is only shown stands in `what`, as the core's JSON.
+const DISCOVERED: &str = "
+CREATE TABLE discovered (
+    mac       TEXT PRIMARY KEY,
+    last_seen INTEGER NOT NULL,
+    what      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX discovered_by_last_seen ON discovered (last_seen, mac);
 ";
 
 /// Whose file this is, and how new.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
     WorkId,
@@ -19,7 +20,7 @@ use super::readers::Readers;
 use super::seal::SealingKey;
 use super::vault::SqliteVault;
 use super::writer::{After, OnCommit, Writer};
-use super::{reads, writes};
+use super::{discovered, reads, writes};
 
 /// A store in one SQLite file. Clones share its connections.
 ///
@@ -180,5 +181,23 @@ impl Store for SqliteStore {
 
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.write(After::Commit, move |tx| writes::remove_image(tx, id, &entry)).await
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        let machine = machine.clone();
+        self.write(After::Commit, move |tx| discovered::keep(tx, &machine, at_most, entry.as_ref())).await
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        self.read(discovered::all).await
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        self.read(move |db| discovered::by_mac(db, mac)).await
     }
 }

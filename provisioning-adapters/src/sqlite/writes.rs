@@ -8,6 +8,7 @@ use provisioning_core::ports::{Change, Committed, NewEntry, Revision, StoreError
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
+use super::discovered;
 use super::fault::Fault;
 use super::reads::{self, one};
 use super::rows::Fields;
@@ -92,6 +93,7 @@ fn write_macs(tx: &Connection, host: &Host) -> Result<(), Fault> {
     tx.prepare_cached("DELETE FROM host_macs WHERE host = ?1")?.execute([host.id.as_bytes()])?;
     for (position, mac) in host.macs.iter().enumerate() {
         refuse_taken_mac(tx, *mac)?;
+        discovered::forget(tx, *mac)?;
         tx.prepare_cached("INSERT INTO host_macs (mac, host, position) VALUES (?1, ?2, ?3)")?.execute(params![
             mac.to_string(),
             host.id.as_bytes(),
@@ -253,7 +255,9 @@ pub(super) fn forget_key(tx: &Connection, operation: OperationId) -> Result<(), 
 }
 
 /// A number as SQLite can keep it.
-fn number<T: TryInto<i64, Error: std::error::Error + Send + Sync + 'static>>(number: T) -> Result<i64, Fault> {
+pub(super) fn number<T: TryInto<i64, Error: std::error::Error + Send + Sync + 'static>>(
+    number: T,
+) -> Result<i64, Fault> {
     number.try_into().map_err(|error| Fault::Unwritable(error.into()))
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
     Artefact, ArtefactKind, BootToken, DiskSelection, DiskSetup, Filesystem, FilterMatch, Host, HostId, Image, ImageId,
     LvmOptions, MacAddr, Operation, OperationId, Release, ServerType, Sha256Digest, Timestamp,
 };
+use crate::netboot::{ClientArch, DhcpClient, DiscoveredMachine, Footprint, Sighted, Trace};
 use crate::ports::{BoxError, Change, Happening, HostRecord, NewEntry, Source, Store, Work, WorkId};
 
 /// What a sample that does not parse would give.
@@ -136,6 +137,26 @@ pub fn image(n: u8) -> Image {
         size_bytes: 1_700_000_000,
         imported_at: at(u32::from(n)),
     }
+}
+
+/// A machine with an address of host `n`, seen last so many seconds after the beginning.
+pub fn discovered(n: u8, last_seen: u32) -> Made<DiscoveredMachine> {
+    let client = DhcpClient { arch: Some(ClientArch::Other(6)), ipxe: false };
+    let trace = Trace::BootServer { what: Sighted::LeftAlone(client) };
+    Ok(DiscoveredMachine {
+        last_seen_at: at(last_seen),
+        times_seen: 3,
+        address: Some(format!("10.0.0.{n}").parse()?),
+        arch: client.arch,
+        ipxe: true,
+        agent: Some("iPXE/1.21.1".to_owned()),
+        product: Some("X11 \"Blade\"".to_owned()),
+        uuid: Some("4c4c4544-0042-3510-8054-b9c04f335831".to_owned()),
+        serial: Some("S2HV".to_owned()),
+        dismissed_until: Some(at(900)),
+        trail: vec![Footprint { at: at(last_seen), trace }],
+        ..DiscoveredMachine::new(mac(n, 1)?, at(1))
+    })
 }
 
 /// Registers host `n` and gives its row.

@@ -1,6 +1,7 @@
 //! The suite of [`Store`]: rows, journal and outbox.
 
 mod commits;
+mod discovered;
 mod hosts;
 mod journal;
 mod work;
@@ -14,6 +15,10 @@ pub use commits::{
     a_commit_is_seen_by_the_next_read, an_id_is_given_once, commit_is_all_or_nothing, commit_refuses_a_stale_revision,
     committed_work_survives_reopen, names_and_macs_are_unique, revisions_rise_by_one,
     what_belongs_to_nothing_is_refused,
+};
+pub use discovered::{
+    a_discovered_machine_is_kept_by_its_address, a_machine_with_a_host_is_not_discovered,
+    the_machine_seen_longest_ago_makes_room,
 };
 pub use hosts::{hosts_are_listed_by_name, removing_a_host_keeps_its_journal, the_overdue_are_found_by_their_deadline};
 pub use journal::{
@@ -66,6 +71,9 @@ macro_rules! __store_rules {
             an_image_in_use_stays,
             an_image_is_kept_once_per_digest,
             removing_a_host_keeps_its_journal,
+            a_discovered_machine_is_kept_by_its_address,
+            a_machine_with_a_host_is_not_discovered,
+            the_machine_seen_longest_ago_makes_room,
         ] $arguments }
     };
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::machine::HostState;
-use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, Operation, OperationId};
+use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, MacAddr, Operation, OperationId};
+use crate::netboot::DiscoveredMachine;
 use crate::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, StoreError, Work, WorkId,
 };
@@ -17,6 +18,7 @@ pub(super) struct Rows {
     pub(super) journal: Vec<JournalEntry>,
     pub(super) work: BTreeMap<WorkId, Work>,
     pub(super) images: BTreeMap<ImageId, Image>,
+    pub(super) discovered: BTreeMap<MacAddr, DiscoveredMachine>,
 }
 
 impl Rows {
@@ -38,6 +40,7 @@ impl Rows {
         self.check_unique(&change)?;
         self.check_fit(&change)?;
         let revision = Revision(change.expected.map_or(1, |revision| revision.0 + 1));
+        self.discovered.retain(|mac, _| !change.host.macs.contains(mac));
         self.hosts.insert(id, HostRecord { host: change.host, state: change.state, revision });
         if let Some(operation) = change.operation {
             self.operations.insert(operation.id, operation);
@@ -111,6 +114,19 @@ impl Rows {
         }
         self.images.insert(image.id, image.clone());
         Ok(())
+    }
+
+    /// `false` when a host has the address.
+    pub(super) fn keep_discovered(&mut self, machine: &DiscoveredMachine, at_most: usize) -> bool {
+        if self.hosts.values().any(|row| row.host.macs.contains(&machine.mac)) {
+            return false;
+        }
+        self.discovered.insert(machine.mac, machine.clone());
+        while self.discovered.len() > at_most {
+            let oldest = self.discovered.values().map(|machine| (machine.last_seen_at, machine.mac)).min();
+            oldest.and_then(|(_, mac)| self.discovered.remove(&mac));
+        }
+        true
     }
 
     pub(super) fn remove_host(&mut self, id: HostId) {

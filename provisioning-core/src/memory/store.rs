@@ -8,6 +8,7 @@ use super::rows::Rows;
 use crate::model::{
     Artefact, ArtefactKind, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use crate::netboot::DiscoveredMachine;
 use crate::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
     WorkId,
@@ -145,5 +146,29 @@ impl Store for MemoryStore {
         rows.images.remove(&id).ok_or(StoreError::NoSuchImage(id))?;
         rows.append([entry]);
         Ok(())
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let is_kept = rows.keep_discovered(machine, at_most);
+        if is_kept {
+            rows.append(entry);
+        }
+        Ok(is_kept)
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        let mut machines: Vec<DiscoveredMachine> = self.rows().discovered.values().cloned().collect();
+        machines.sort_by_key(|machine| (std::cmp::Reverse(machine.last_seen_at), machine.mac));
+        Ok(machines)
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        Ok(self.rows().discovered.get(&mac).cloned())
     }
 }

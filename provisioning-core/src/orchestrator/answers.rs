@@ -54,7 +54,12 @@ impl Orchestrator {
         };
         let (operation, record) = match found {
             Ok(found) => found,
-            Err((host, refusal)) => return Err(self.refused(host, request.from, refusal).await?),
+            Err((host, refusal)) => {
+                if let (AnswerRefusal::NoHost { .. }, Ok(info)) = (&refusal, &info) {
+                    self.strange_installer(info, request.from, refusal.to_string()).await;
+                }
+                return Err(self.refused(host, request.from, refusal).await?);
+            }
         };
         let info = match info {
             Ok(info) => info,
@@ -81,12 +86,12 @@ impl Orchestrator {
             let refusal = AnswerRefusal::ForeignMacs { host: record.host.name.clone(), macs: info.macs.clone() };
             return Err((Some(record), refusal));
         }
-        let mut found: Vec<HostRecord> = vec![];
+        let (mut found, mut idle): (Vec<HostRecord>, Option<HostRecord>) = (vec![], None);
         for mac in &info.macs {
-            if let Some(record) = self.ports.store.host_by_mac(*mac).await.map_err(store)?
-                && record.state.running().is_some()
-                && !found.iter().any(|other| other.host.id == record.host.id)
-            {
+            let Some(record) = self.ports.store.host_by_mac(*mac).await.map_err(store)? else { continue };
+            if record.state.running().is_none() {
+                idle = Some(record);
+            } else if !found.iter().any(|other| other.host.id == record.host.id) {
                 found.push(record);
             }
         }
@@ -96,7 +101,7 @@ impl Orchestrator {
                 let operation = self.operation(id).await.map_err(store)?;
                 Ok((operation, record))
             }
-            Err(none) if none.is_empty() => Err((None, AnswerRefusal::NoHost { macs: info.macs.clone() })),
+            Err(none) if none.is_empty() => Err((idle, AnswerRefusal::NoHost { macs: info.macs.clone() })),
             Err(several) => {
                 let names = several.iter().map(|record| record.host.name.clone()).collect();
                 Err((several.into_iter().next(), AnswerRefusal::SeveralHosts { names }))

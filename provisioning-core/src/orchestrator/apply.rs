@@ -12,6 +12,8 @@ pub(super) struct Along {
     pub(super) operation: Option<Operation>,
     /// Texts to keep.
     pub(super) artefacts: Vec<Artefact>,
+    /// What is journalled before the event, whatever it does.
+    pub(super) notes: Vec<Happening>,
 }
 
 /// What applying an event did.
@@ -43,7 +45,8 @@ impl Orchestrator {
                 Ok(Outcome::Advanced(transition)) => {
                     let to = transition.next.phase();
                     let moved = entry(Happening::Moved { event: event.kind.clone(), from: phase, to });
-                    let change = change_of(&record, event, transition.next, &transition.effects, at, along, moved);
+                    let mut change = change_of(&record, event, transition.next, &transition.effects, at, along);
+                    change.journal = along.notes.iter().cloned().map(entry).chain([moved]).collect();
                     let (host_now, state) = (change.host.clone(), change.state.clone());
                     match self.ports.store.commit(change).await {
                         Ok(committed) => {
@@ -61,12 +64,12 @@ impl Orchestrator {
                 }
                 Ok(Outcome::Ignored(why)) => {
                     let what = Happening::EventIgnored { event: event.kind.clone(), why, phase };
-                    self.note(event.kind.as_str(), entry(what)).await?;
+                    self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
                     return Ok(Applied::Ignored);
                 }
                 Err(illegal) => {
                     let what = Happening::EventRefused { event: event.kind.clone(), phase };
-                    self.note(event.kind.as_str(), entry(what)).await?;
+                    self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
                     return Ok(Applied::Refused(illegal));
                 }
             }
@@ -75,8 +78,18 @@ impl Orchestrator {
 
     /// Writes a journal entry that changes nothing, at most once a minute per host and kind.
     pub(super) async fn note(&self, kind: &'static str, entry: NewEntry) -> Result<(), StoreError> {
-        if self.damper.lets_through(entry.host, kind, entry.at) {
-            self.ports.store.append(vec![entry]).await?;
+        self.note_all(kind, [entry]).await
+    }
+
+    /// The same of entries that belong together.
+    async fn note_all(
+        &self,
+        kind: &'static str,
+        entries: impl IntoIterator<Item = NewEntry>,
+    ) -> Result<(), StoreError> {
+        let entries: Vec<NewEntry> = entries.into_iter().collect();
+        if entries.last().is_some_and(|entry| self.damper.lets_through(entry.host, kind, entry.at)) {
+            self.ports.store.append(entries).await?;
             self.heed_store().await?;
         }
         Ok(())
@@ -97,13 +110,11 @@ fn change_of(
     effects: &[Effect],
     at: Timestamp,
     along: &Along,
-    moved: NewEntry,
 ) -> Change {
     let host = host_knowing(&record.host, &next);
     let mut change = Change::to(host, next, Some(record.revision));
     change.operation.clone_from(&along.operation);
     change.artefacts = along.artefacts.iter().map(|artefact| (event.operation, artefact.clone())).collect();
-    change.journal = vec![moved];
     // What is owed is a matter of the phase: the work of the one before is void.
     change.settle = WorkKind::ALL.map(|kind| WorkId { operation: event.operation, kind }).to_vec();
     change.owe = effects.iter().filter_map(|effect| owed(record.host.id, effect, at)).collect();

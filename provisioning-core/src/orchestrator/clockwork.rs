@@ -70,11 +70,12 @@ impl Orchestrator {
     /// One turn; tells when the next thing is due.
     async fn turn(self: &Arc<Self>, jobs: &mut Jobs) -> Result<Option<Timestamp>, StoreError> {
         let sweep = self.sweep_vault().await;
+        let discovered = self.write_discovered().await;
         let boot = self.sync_boot().await?;
         self.expire_overdue().await?;
         let work = self.spawn_due(jobs).await?;
         let deadline = self.ports.store.next_deadline().await?;
-        Ok([sweep, boot, work, deadline].into_iter().flatten().min())
+        Ok([sweep, discovered, boot, work, deadline].into_iter().flatten().min())
     }
 
     /// Erases keys that were put into the vault by a start that never wrote its row. Tells when to try again.

@@ -14,6 +14,9 @@ pub enum OperatorError {
     /// No such image.
     #[error("there is no image {0}")]
     NoSuchImage(ImageId),
+    /// No machine with this address is among the discovered ones.
+    #[error("no machine with the address {0} was discovered, or it belongs to a host since")]
+    NotDiscovered(MacAddr),
     /// No image was imported yet.
     #[error("no image was imported yet")]
     NoImage,

@@ -1,5 +1,6 @@
 //! What machines ask: boot script, artifacts, first-boot script.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Orchestrator;
@@ -7,6 +8,7 @@ use super::apply::Along;
 use super::error::TokenError;
 use crate::machine::{BootAnswer, EventKind, HostState, Leg, boot_answer};
 use crate::model::{Artefact, ArtefactKind, BootToken, Fqdn, HostId, MacAddr, Operation, Secret};
+use crate::netboot::{Trace, shortened};
 use crate::ports::{Happening, HostRecord, NewEntry, Source, StoreError};
 use crate::render::{BootScript, FirstBootScript, LOCAL_DISK_SCRIPT, boot_script, first_boot_script};
 
@@ -21,21 +23,50 @@ pub enum BootReply {
     Wait(Duration),
 }
 
+/// A machine's request for its boot script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootRequest<'a> {
+    /// The NIC that booted.
+    pub mac: MacAddr,
+    /// From where it asks.
+    pub from: Option<IpAddr>,
+    /// What it calls itself: its `User-Agent`.
+    pub agent: Option<&'a str>,
+}
+
+impl BootRequest<'_> {
+    fn agent(&self) -> Option<String> {
+        self.agent.map(shortened).filter(|agent| !agent.is_empty())
+    }
+}
+
 impl Orchestrator {
     /// What the machine with this NIC shall boot. Answers at once, whatever the store does: firmware waits without
     /// limit on an open connection (`reference/netboot.md` §3.5).
     pub async fn boot_script(&self, mac: MacAddr) -> BootReply {
-        match self.boot_script_now(mac).await {
+        self.boot_script_for(BootRequest { mac, from: None, agent: None }).await
+    }
+
+    /// The same, for those who know more of the request: the PXE doctor and the journal tell of it.
+    pub async fn boot_script_for(&self, request: BootRequest<'_>) -> BootReply {
+        match self.boot_script_now(&request).await {
             Ok(reply) => reply,
             Err(error) => {
+                let mac = request.mac;
                 tracing::warn!(%mac, %error, "told a machine to wait for its boot script");
                 BootReply::Wait(Duration::from_secs(5))
             }
         }
     }
 
-    async fn boot_script_now(&self, mac: MacAddr) -> Result<BootReply, StoreError> {
-        let Some(record) = self.ports.store.host_by_mac(mac).await? else { return Ok(BootReply::NextDevice) };
+    async fn boot_script_now(&self, request: &BootRequest<'_>) -> Result<BootReply, StoreError> {
+        let BootRequest { mac, from, .. } = *request;
+        let Some(record) = self.ports.store.host_by_mac(mac).await? else {
+            let trace = Trace::ScriptAsked { told: BootAnswer::NextDevice, agent: request.agent() };
+            self.stranger_asked(mac, from, trace, None).await;
+            return Ok(BootReply::NextDevice);
+        };
+        self.located(mac, from).await;
         let answer = boot_answer(&record.state);
         match (answer, &record.state) {
             (BootAnswer::Installer, HostState::Provisioning { run, .. }) => {
@@ -43,12 +74,15 @@ impl Orchestrator {
                 let Some(script) = self.installer_script(&record, &operation).await? else {
                     return Ok(BootReply::NextDevice);
                 };
-                self.tell_booted(&record, mac, answer, script.1).await?;
+                self.tell_booted(&record, request, answer, script.1).await?;
                 Ok(BootReply::Script(script.0))
             }
-            (BootAnswer::NextDevice, _) => Ok(BootReply::NextDevice),
+            (BootAnswer::NextDevice, _) => {
+                self.tell_booted(&record, request, answer, None).await?;
+                Ok(BootReply::NextDevice)
+            }
             (BootAnswer::LocalDisk | BootAnswer::Installer, _) => {
-                self.tell_booted(&record, mac, answer, None).await?;
+                self.tell_booted(&record, request, answer, None).await?;
                 Ok(BootReply::Script(Secret::new(LOCAL_DISK_SCRIPT.to_owned())))
             }
         }
@@ -74,21 +108,20 @@ impl Orchestrator {
     async fn tell_booted(
         &self,
         record: &HostRecord,
-        mac: MacAddr,
+        request: &BootRequest<'_>,
         answer: BootAnswer,
         artefact: Option<Artefact>,
     ) -> Result<(), StoreError> {
         let host = record.host.id;
+        let BootRequest { mac, from, .. } = *request;
+        let what = Happening::Booted { mac, answer, from, agent: request.agent() };
         match &record.state {
             HostState::Provisioning { leg: Leg::PxeReady | Leg::PxeBooted | Leg::Installing, run } => {
-                let along = Along { artefacts: artefact.into_iter().collect(), ..Along::default() };
+                let along = Along { artefacts: artefact.into_iter().collect(), notes: vec![what], ..Along::default() };
                 self.apply(host, &EventKind::BootScriptFetched.of(run.operation), Source::Firmware, &along).await?;
                 Ok(())
             }
-            state => {
-                let what = Happening::Booted { mac, answer };
-                self.note("booted", self.entry(host, state.operation(), Source::Firmware, what)).await
-            }
+            state => self.note("booted", self.entry(host, state.operation(), Source::Firmware, what)).await,
         }
     }
 

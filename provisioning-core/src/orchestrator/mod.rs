@@ -1,13 +1,15 @@
 //! The orchestrator: thin async around the machine. Every change of a host's state passes `Orchestrator::apply`.
 //!
 //! Read on in `operators` (what people ask), `machines`, `answers` and `reports`
-//! (what hosts ask and tell), `clockwork` (deadlines and the outbox),
+//! (what hosts ask and tell), `sightings`, `discovery` and `diagnosis` (machines on their way here), `clockwork` (deadlines and the outbox),
 //! `work` and `join` (what is done on a host).
 
 mod answers;
 mod apply;
 mod clockwork;
 mod damper;
+mod diagnosis;
+mod discovery;
 mod error;
 mod feed;
 mod join;
@@ -16,6 +18,8 @@ mod operators;
 mod patience;
 mod preflight;
 mod reports;
+mod sightings;
+mod whereabouts;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +35,7 @@ use crate::ports::{BootServer, Clock, Entropy, Inventory, Power, RemoteShell, St
 pub use answers::{AnswerRequest, ServedAnswer};
 pub use error::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
 pub use feed::Feed;
-pub use machines::BootReply;
+pub use machines::{BootReply, BootRequest};
 pub use operators::{AddressEdit, HostEdit, NewHost, Rebuild, Started};
 pub use preflight::Preflight;
 pub use reports::Report;
@@ -77,6 +81,9 @@ pub struct Orchestrator {
     /// Operations whose key is in the vault while their row is not yet in the store.
     starting: Mutex<BTreeSet<OperationId>>,
     damper: damper::Damper,
+    trail_damper: damper::TrailDamper,
+    whereabouts: whereabouts::Whereabouts,
+    discovery: discovery::Discovery,
 }
 
 impl Orchestrator {
@@ -93,6 +100,9 @@ impl Orchestrator {
             last_seq: watch::Sender::new(0),
             starting: Mutex::default(),
             damper: damper::Damper::default(),
+            trail_damper: damper::TrailDamper::default(),
+            whereabouts: whereabouts::Whereabouts::default(),
+            discovery: discovery::Discovery::default(),
         }
     }
 

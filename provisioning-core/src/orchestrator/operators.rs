@@ -77,6 +77,10 @@ impl Orchestrator {
     /// # Errors
     /// `NameTaken`, `MacTaken`, `NoMac`, `MacTwice`, `NoSuchServerType`, `Store`.
     pub async fn register(&self, new: NewHost) -> Result<HostRecord, OperatorError> {
+        self.register_with(new, vec![]).await
+    }
+
+    pub(super) async fn register_with(&self, new: NewHost, notes: Vec<Happening>) -> Result<HostRecord, OperatorError> {
         self.server_type(&new.server_type)?;
         check_macs(&new.macs)?;
         let at = self.ports.clock.now();
@@ -92,7 +96,8 @@ impl Orchestrator {
             registered_at: at,
         };
         let happening = Happening::HostRegistered { name: host.name.clone() };
-        self.put(host, HostState::Registered, None, happening).await
+        let happenings = [vec![happening], notes].concat();
+        self.put(host, HostState::Registered, None, happenings).await
     }
 
     /// Changes a host on which no operation runs.
@@ -125,7 +130,7 @@ impl Orchestrator {
             ..old
         };
         let happening = Happening::HostEdited { name: host.name.clone() };
-        self.put(host, record.state, Some(record.revision), happening).await
+        self.put(host, record.state, Some(record.revision), vec![happening]).await
     }
 
     /// Removes a host on which no operation runs. Its journal stays; a key that waited for a resume is erased.
@@ -315,14 +320,16 @@ impl Orchestrator {
         host: Host,
         state: HostState,
         expected: Option<Revision>,
-        happening: Happening,
+        happenings: Vec<Happening>,
     ) -> Result<HostRecord, OperatorError> {
         let mut change = Change::to(host.clone(), state.clone(), expected);
-        change.journal = vec![self.operators_entry(host.id, None, happening)];
+        let entry = |happening| self.operators_entry(host.id, None, happening);
+        change.journal = happenings.into_iter().map(entry).collect();
         let committed = self.ports.store.commit(change).await;
         // Also after an error: a commit can have been done although it failed.
         self.ring_for_boot();
         let committed = committed.map_err(conflict)?;
+        self.discovery.forget(&host.macs);
         self.heard_of(committed.last_seq);
         Ok(HostRecord { host, state, revision: committed.revision })
     }

@@ -1,11 +1,12 @@
 //! The journal: the past, append-only, in one order for all hosts.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{BootAnswer, EventKind, Ignored, Phase, WorkKind};
 use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, Release, Timestamp};
+use crate::netboot::{ClientArch, Sighted};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub enum Source {
     Operator,
     /// Netbooting firmware.
     Firmware,
+    /// The boot server, by its log.
+    BootServer,
     /// The Proxmox installer.
     Installer,
     /// The installed host.
@@ -111,12 +114,48 @@ pub enum Happening {
         /// The phase.
         phase: Phase,
     },
-    /// A machine asked what to boot and was not given the installer.
+    /// A machine asked what to boot.
     Booted {
         /// The NIC it asked with.
         mac: MacAddr,
         /// What it was told.
         answer: BootAnswer,
+        /// From where it asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<IpAddr>,
+        /// What it calls itself, such as `iPXE/1.21.1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+    },
+    /// The boot server saw a host's NIC on its way, or did something for it.
+    Sighted {
+        /// The NIC.
+        mac: MacAddr,
+        /// Its address, as far as it was known.
+        address: Option<Ipv4Addr>,
+        /// What was seen.
+        what: Sighted,
+    },
+    /// A machine was seen whose address belongs to no host.
+    MachineDiscovered {
+        /// The NIC.
+        mac: MacAddr,
+        /// Its address, as far as it was known.
+        address: Option<IpAddr>,
+        /// What it can boot, as far as it was known.
+        arch: Option<ClientArch>,
+    },
+    /// An operator made a host of a discovered machine.
+    MachineAdopted {
+        /// The NIC.
+        mac: MacAddr,
+        /// The host's name.
+        name: Hostname,
+    },
+    /// An operator does not want to see a discovered machine.
+    MachineDismissed {
+        /// The NIC.
+        mac: MacAddr,
     },
     /// An installer asked for an answer file and was refused.
     AnswerDenied {

@@ -9,6 +9,7 @@ use crate::machine::{HostState, Phase, WorkKind};
 use crate::model::{
     Artefact, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, ServerTypeKey, Timestamp,
 };
+use crate::netboot::DiscoveredMachine;
 
 /// How often a host's row was written. A change names the revision it was decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,6 +160,11 @@ impl JournalQuery {
 /// - `an_image_is_kept_once_per_digest`: a second one with the same SHA-256 is refused with `ImageExists`.
 /// - `removing_a_host_keeps_its_journal`: and drops its operations, artefacts and work. Operations are listed with
 ///   the latest first, artefacts by kind.
+/// - `a_discovered_machine_is_kept_by_its_address`: the last row of an address counts, to its last field, also after a
+///   crash; they are listed with the one seen last first, then by address.
+/// - `a_machine_with_a_host_is_not_discovered`: committing a host drops the rows of its addresses, and keeping one of a
+///   host's address is answered with `false` and writes neither row nor entry.
+/// - `the_machine_seen_longest_ago_makes_room`: keeping one drops those seen longest ago, down to `at_most` rows.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -209,6 +215,19 @@ pub trait Store: Send + Sync {
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError>;
     /// Removes an image's row and writes `entry`.
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError>;
+
+    /// Keeps a discovered machine in place of an older row of its address, at most `at_most` of them all, and writes
+    /// `entry`. `false`, and nothing is written, when a host has the address.
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError>;
+    /// All discovered machines, the one seen last first.
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError>;
+    /// A discovered machine by its address.
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError>;
 }
 
 /// Why a store did not do it.

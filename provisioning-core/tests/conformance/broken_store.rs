@@ -39,6 +39,12 @@ const FAULTS: &[(Fault, &[&str])] = &[
         Fault::ForgetsTheJournalOfTheRemoved,
         &["the_journal_keeps_the_order_of_commits", "removing_a_host_keeps_its_journal"],
     ),
+    (
+        Fault::ListsDiscoveredUnsorted,
+        &["a_discovered_machine_is_kept_by_its_address", "the_machine_seen_longest_ago_makes_room"],
+    ),
+    (Fault::DiscoversHosts, &["a_machine_with_a_host_is_not_discovered"]),
+    (Fault::KeepsEveryMachine, &["the_machine_seen_longest_ago_makes_room"]),
 ];
 
 #[test]

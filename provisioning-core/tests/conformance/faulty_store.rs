@@ -9,6 +9,7 @@ use provisioning_core::memory::MemoryStore;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
     WorkId,
@@ -37,6 +38,9 @@ pub(super) enum Fault {
     RemovesImagesInUse,
     KeepsAnImageTwice,
     ForgetsTheJournalOfTheRemoved,
+    ListsDiscoveredUnsorted,
+    DiscoversHosts,
+    KeepsEveryMachine,
 }
 
 impl StoreFixture for Fault {
@@ -247,6 +251,32 @@ impl Store for BrokenStore {
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
         self.inner.image(id).await
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        let at_most = if self.has(Fault::KeepsEveryMachine) { usize::MAX } else { at_most };
+        let is_kept = self.inner.keep_discovered(machine, at_most, entry.clone()).await?;
+        if !is_kept && self.has(Fault::DiscoversHosts) {
+            self.inner.append(entry.into_iter().collect()).await?;
+        }
+        Ok(is_kept)
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        let mut machines = self.inner.discovered().await?;
+        if self.has(Fault::ListsDiscoveredUnsorted) {
+            machines.reverse();
+        }
+        Ok(machines)
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        self.inner.discovered_by_mac(mac).await
     }
 
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {

@@ -2,4 +2,5 @@
 
 mod lab;
 mod lives;
+mod sightings;
 mod troubles;

@@ -223,17 +223,17 @@ async fn remove(args: &NameArgs) -> anyhow::Result<()> {
     say(format!("{} is forgotten", args.name))
 }
 
-fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
+pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
     writeln!(io::stdout().lock(), "{}", line.as_ref())?;
     Ok(())
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or("?").to_owned()
 }
 
 /// A name as part of a URL: what no name has is percent-encoded, so that it cannot become another path.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),

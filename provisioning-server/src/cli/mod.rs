@@ -1,6 +1,7 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
 mod client;
+mod discovered;
 mod host;
 mod image;
 pub(crate) mod serve;
@@ -58,6 +59,14 @@ enum Command {
     /// Register, list and rebuild hosts.
     #[command(subcommand)]
     Host(host::HostCommand),
+    /// List, adopt and dismiss machines that were seen on the network and belong to no host.
+    #[command(subcommand)]
+    Discovered(discovered::DiscoveredCommand),
+    /// Say how far a machine's netboot came, what is missing, why that is likely, and what to do.
+    #[command(after_help = "Examples:
+  provisioning pxe-doctor 52:54:00:12:34:56
+  provisioning pxe-doctor pve-07 --json")]
+    PxeDoctor(discovered::DoctorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +104,8 @@ impl Cli {
             Command::CheckConfig(args) => check_config(args.config.as_deref()),
             Command::Image(command) => image::run(command).await,
             Command::Host(command) => host::run(command).await,
+            Command::Discovered(command) => discovered::run(command).await,
+            Command::PxeDoctor(args) => discovered::diagnose(args).await,
         }
     }
 }

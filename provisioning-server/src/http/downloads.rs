@@ -1,10 +1,13 @@
 //! How much of its boot artifacts each operation has been served: what the dashboard shows in percent.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use provisioning_core::model::OperationId;
+use provisioning_core::model::{OperationId, Timestamp};
+use provisioning_core::netboot::doctor::{PartProgress, Progress};
+use provisioning_core::ports::Clock;
 
 pub use crate::web::Download;
 
@@ -23,20 +26,35 @@ pub enum Part {
 }
 
 /// The counters of all operations. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Downloads {
     counters: Arc<Mutex<BTreeMap<OperationId, BTreeMap<Part, Counter>>>>,
     /// Rises with every byte, so that watchers need no lock to see that nothing moved.
     generation: Arc<AtomicU64>,
+    /// Tells when bytes moved; without one that is not known.
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl fmt::Debug for Downloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downloads").field("counters", &self.counters).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Counter {
     served: Arc<AtomicU64>,
+    /// When the last bytes were handed out, in milliseconds since 1970; 0 when it is not known.
+    moved_at: Arc<AtomicI64>,
     total: u64,
 }
 
 impl Downloads {
+    /// Counters that know when bytes moved.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+
     /// Counts a part of `total` bytes from its byte `from` on; a download from the start begins anew. The result is
     /// told of every frame's length.
     pub fn begin(
@@ -47,14 +65,19 @@ impl Downloads {
         from: u64,
     ) -> impl FnMut(u64) + Send + 'static + use<> {
         let served = Arc::new(AtomicU64::new(from));
+        let clock = self.clock.clone();
+        let now = move || clock.as_ref().map_or(0, |clock| clock.now().as_millis());
+        let moved_at = Arc::new(AtomicI64::new(now()));
+        let moves = Arc::clone(&moved_at);
         let generation = Arc::clone(&self.generation);
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.entry(operation).or_default().insert(part, Counter { served: Arc::clone(&served), total });
+        counters.entry(operation).or_default().insert(part, Counter { served: Arc::clone(&served), moved_at, total });
         while counters.len() > KEPT_MAX {
             counters.pop_first();
         }
         move |bytes| {
             served.fetch_add(bytes, Ordering::Relaxed);
+            moves.store(now(), Ordering::Relaxed);
             generation.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -71,6 +94,19 @@ impl Downloads {
         let parts = counters.get(&operation).into_iter().flatten();
         let mut whole = parts.filter(|(part, _)| matches!(part, Part::Initrd | Part::Iso));
         whole.any(|(_, counter)| counter.served.load(Ordering::Relaxed) >= counter.total)
+    }
+
+    /// The same file by file.
+    pub fn progress(&self, operation: OperationId) -> Option<Progress> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = counters.get(&operation)?;
+        let part = |part: Part| {
+            let counted = |c: &Counter| PartProgress { bytes: c.served.load(Ordering::Relaxed), total: c.total };
+            parts.get(&part).map(counted).unwrap_or_default()
+        };
+        let moved_at = parts.values().map(|c| c.moved_at.load(Ordering::Relaxed)).max().filter(|at| *at > 0);
+        let moved_at = moved_at.map(Timestamp::from_millis);
+        Some(Progress { kernel: part(Part::Kernel), initrd: part(Part::Initrd), moved_at })
     }
 
     /// All downloads.
@@ -95,12 +131,14 @@ impl crate::web::Downloads for Downloads {
     fn of(&self, operation: OperationId) -> Option<Download> {
         self.of(operation)
     }
+
+    fn progress(&self, operation: OperationId) -> Option<Progress> {
+        self.progress(operation)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use provisioning_core::model::Timestamp;
-
     use super::*;
 
     #[test]

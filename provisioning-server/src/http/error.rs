@@ -61,6 +61,9 @@ impl From<OperatorError> for Problem {
         let said = error.to_string();
         match error {
             OperatorError::NoSuchHost(_) => Self::new(Kind::NoSuchHost, said),
+            OperatorError::NotDiscovered(mac) => Self::new(Kind::NotDiscovered, said)
+                .at("mac", mac.to_string(), "a machine of /api/discovered")
+                .advise("GET /api/discovered lists them; POST /api/hosts registers a machine that was never seen"),
             OperatorError::NoSuchImage(image) => {
                 Self::new(Kind::NoSuchImage, said).at("image", image.to_string(), "an image of /api/images")
             }

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use provisioning_core::model::{HostId, MacAddr};
-use provisioning_core::orchestrator::{AnswerRequest, BootReply, Report};
+use provisioning_core::orchestrator::{AnswerRequest, BootReply, BootRequest, Report};
 use serde::Deserialize;
 
 use super::App;
@@ -40,7 +40,12 @@ impl InUrl {
 }
 
 /// The path comes percent-decoded: firmware sends `%3A`. A machine that is sent on goes to its next boot device.
-async fn boot_script(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Response {
+async fn boot_script(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(mac): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let parsed: MacAddr = match mac.parse() {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -50,7 +55,8 @@ async fn boot_script(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Re
                 .into_response();
         }
     };
-    match app.orchestrator.boot_script(parsed).await {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    match app.orchestrator.boot_script_for(BootRequest { mac: parsed, from: peer.ip(), agent }).await {
         BootReply::Script(script) => text(script.expose().clone(), "text/plain; charset=utf-8"),
         BootReply::NextDevice => {
             Problem::new(Kind::NoSuchHost, format!("nothing is to be installed on {parsed}")).into_response()

@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod auth;
 pub mod body;
+mod discovered;
 pub mod downloads;
 mod error;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod listen;
 mod login;
 mod machines;
 pub mod metrics;
+pub mod netboot_view;
 mod operations;
 mod ops;
 pub mod problem;
@@ -58,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(hosts::routes())
         .merge(operations::routes())
         .merge(images::routes())
+        .merge(discovered::routes())
         .merge(events::routes())
         .merge(ops::operators_routes())
         .merge(metrics::routes())

@@ -67,6 +67,7 @@ kinds! {
     ForeignOrigin = "foreign-origin", FORBIDDEN, "The request comes from another site's page";
     NoSuchHost = "no-such-host", NOT_FOUND, "No such host is registered";
     NoSuchOperation = "no-such-operation", NOT_FOUND, "There is no such operation";
+    NotDiscovered = "not-discovered", NOT_FOUND, "No such machine was discovered";
     NoSuchImage = "no-such-image", NOT_FOUND, "There is no such image";
     NoSuchServerType = "no-such-server-type", UNPROCESSABLE_ENTITY, "There is no such server type";
     NameTaken = "name-taken", CONFLICT, "Another host has this name";

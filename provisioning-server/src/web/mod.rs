@@ -21,8 +21,10 @@ use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
-use provisioning_core::model::OperationId;
+use provisioning_core::model::{MacAddr, OperationId};
+use provisioning_core::netboot::doctor::{Diagnosis, Progress};
 use provisioning_core::orchestrator::Orchestrator;
+use provisioning_core::ports::StoreError;
 use serde::Serialize;
 
 pub use login::login_page;
@@ -48,6 +50,27 @@ impl Download {
 pub trait Downloads: Send + Sync {
     /// The download of a running operation; `None` when nothing was fetched yet, or when it is not counted.
     fn of(&self, operation: OperationId) -> Option<Download>;
+
+    /// The same file by file, for the PXE doctor; `None` when it is not known.
+    fn progress(&self, operation: OperationId) -> Option<Progress> {
+        let _ = operation;
+        None
+    }
+}
+
+/// What is the matter with the netboot of a NIC, with the download of its host's operation taken into account. For
+/// any address, also one that was never seen.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn diagnose(
+    orchestrator: &Orchestrator,
+    downloads: &dyn Downloads,
+    mac: MacAddr,
+) -> Result<Diagnosis, StoreError> {
+    let record = orchestrator.store().host_by_mac(mac).await?;
+    let operation = record.and_then(|record| record.state.running());
+    orchestrator.diagnose(mac, operation.and_then(|operation| downloads.progress(operation))).await
 }
 
 /// What the pages are made from.

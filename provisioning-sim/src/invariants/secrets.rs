@@ -18,7 +18,9 @@ impl Invariant for Secrets {
             Happening::Moved { event, .. } | Happening::EventIgnored { event, .. } => {
                 matches!(event.as_str(), "step_failed" | "expired")
             }
-            Happening::AnswerDenied { .. }
+            Happening::Booted { .. }
+            | Happening::Sighted { .. }
+            | Happening::AnswerDenied { .. }
             | Happening::ReportUnusable { .. }
             | Happening::Warning { .. }
             | Happening::WorkPostponed { .. } => true,

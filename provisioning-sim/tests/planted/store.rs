@@ -11,6 +11,7 @@ use provisioning_core::machine::{HostState, JoinStep, Leg, Phase, WorkKind};
 use provisioning_core::model::{
     Artefact, Fqdn, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::orchestrator::Ports;
 use provisioning_core::ports::{
     Change, Committed, Happening, HostFilter, HostRecord, Inventory, InventoryRecord, JournalEntry, JournalQuery,
@@ -229,5 +230,22 @@ impl Store for BrokenStore {
 
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.inner.remove_image(id, entry).await
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        self.inner.keep_discovered(machine, at_most, entry).await
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        self.inner.discovered().await
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        self.inner.discovered_by_mac(mac).await
     }
 }

@@ -4,6 +4,7 @@ use provisioning_core::machine::{BootAnswer, EventKind, Ignored, JoinStep, Phase
 use provisioning_core::ports::{Happening, JournalEntry, Source};
 
 use super::phases::phase_title;
+use super::sightings::{is_trouble, sighting_words};
 
 /// How an entry is marked in a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,12 @@ pub(in crate::web) fn tone(entry: &JournalEntry) -> Tone {
         | Happening::ReportUnusable { .. }
         | Happening::Warning { .. }
         | Happening::WorkPostponed { .. } => Tone::Warning,
+        Happening::Sighted { what, .. } if is_trouble(what) => Tone::Warning,
         Happening::HostRegistered { .. }
+        | Happening::Sighted { .. }
+        | Happening::MachineDiscovered { .. }
+        | Happening::MachineAdopted { .. }
+        | Happening::MachineDismissed { .. }
         | Happening::HostEdited { .. }
         | Happening::HostRemoved { .. }
         | Happening::EventIgnored { .. }
@@ -56,6 +62,7 @@ pub(in crate::web) fn source_name(source: Source) -> &'static str {
     match source {
         Source::Operator => "operator",
         Source::Firmware => "firmware",
+        Source::BootServer => "boot server",
         Source::Installer => "installer",
         Source::Host => "host",
         Source::Ssh => "SSH",
@@ -77,7 +84,18 @@ pub fn sentence(entry: &JournalEntry) -> String {
         Happening::EventRefused { event, phase } => {
             format!("Refused: {} cannot happen while {}", event_words(event), phase_words(*phase))
         }
-        Happening::Booted { mac, answer } => format!("Netbooted with {mac} and was sent to {}", answer_words(*answer)),
+        Happening::Booted { mac, answer, agent, .. } => {
+            let by = agent.as_ref().map(|agent| format!(" ({agent})")).unwrap_or_default();
+            format!("Netbooted with {mac}{by} and was sent to {}", answer_words(*answer))
+        }
+        Happening::Sighted { mac, what, .. } => format!("{mac} {}", sighting_words(what)),
+        Happening::MachineDiscovered { mac, address, arch } => {
+            let arch = arch.map(|arch| format!(" ({arch})")).unwrap_or_default();
+            let address = address.map(|address| format!(" at {address}")).unwrap_or_default();
+            format!("A machine was discovered: {mac}{arch}{address}")
+        }
+        Happening::MachineAdopted { mac, name } => format!("The discovered machine {mac} became {name}"),
+        Happening::MachineDismissed { mac } => format!("The discovered machine {mac} was dismissed"),
         Happening::AnswerDenied { from: Some(from), why } => format!("No answer file for {from}: {why}"),
         Happening::AnswerDenied { from: None, why } => format!("No answer file: {why}"),
         Happening::ReportUnusable { from: Some(from), why } => format!("A report from {from} is of no use: {why}"),

@@ -3,6 +3,7 @@
 mod entries;
 mod measures;
 mod phases;
+mod sightings;
 
 pub use entries::sentence;
 pub use measures::span;

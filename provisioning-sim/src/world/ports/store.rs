@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
+use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
     Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Retry, Revision, Store,
     StoreError, Work, WorkId,
@@ -149,5 +150,22 @@ impl Store for WorldStore {
 
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.write(self.inner().remove_image(id, entry)).await
+    }
+
+    async fn keep_discovered(
+        &self,
+        machine: &DiscoveredMachine,
+        at_most: usize,
+        entry: Option<NewEntry>,
+    ) -> Result<bool, StoreError> {
+        self.write(self.inner().keep_discovered(machine, at_most, entry)).await
+    }
+
+    async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {
+        self.read(self.inner().discovered()).await
+    }
+
+    async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
+        self.read(self.inner().discovered_by_mac(mac)).await
     }
 }
