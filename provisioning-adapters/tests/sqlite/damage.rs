@@ -92,9 +92,16 @@ async fn a_page_of_rubbish_is_an_error() -> Checked {
     let fixture = InTempDir::new();
     filled(&fixture).await?;
     fixture.raw().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let roots: Vec<usize> = {
+        let database = fixture.raw();
+        let mut roots = database.prepare("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")?;
+        roots.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+    };
     let mut bytes = std::fs::read(fixture.path())?;
-    // The first page holds the schema; all others are spoilt.
-    bytes[4096..].fill(0xa5);
+    // The schema itself stays, which may fill several pages; every table and index begins with rubbish.
+    for root in roots {
+        bytes[(root - 1) * 4096..root * 4096].fill(0xa5);
+    }
     std::fs::write(fixture.path(), bytes)?;
     let store = fixture.open();
     let error = read_all(&store).await.unwrap_err();
