@@ -92,7 +92,7 @@ async fn a_page_of_rubbish_is_an_error() -> Checked {
     let fixture = InTempDir::new();
     filled(&fixture).await?;
     fixture.raw().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    let roots: Vec<usize> = {
+    let roots: Vec<u32> = {
         let database = fixture.raw();
         let mut roots = database.prepare("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")?;
         roots.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
@@ -100,7 +100,8 @@ async fn a_page_of_rubbish_is_an_error() -> Checked {
     let mut bytes = std::fs::read(fixture.path())?;
     // The schema itself stays, which may fill several pages; every table and index begins with rubbish.
     for root in roots {
-        bytes[(root - 1) * 4096..root * 4096].fill(0xa5);
+        let end = usize::try_from(root)? * 4096;
+        bytes[end - 4096..end].fill(0xa5);
     }
     std::fs::write(fixture.path(), bytes)?;
     let store = fixture.open();
