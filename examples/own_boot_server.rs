@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let server = PlanFile { path: folder.path().join("boot-plan") };
     for answer in [BootAnswer::Installer, BootAnswer::LocalDisk] {
-        let entry = BootEntry { mac: "52:54:00:12:34:56".parse()?, host: "pve-01".parse()?, answer };
+        let entry = BootEntry { mac: "52:54:00:12:34:56".parse()?, host: "pve-01".parse()?, answer, address: None };
         server.apply(&BootPlan { entries: vec![entry] }).await?;
         print!("boot plan: {}", fs::read_to_string(&server.path).await?);
     }
@@ -100,7 +100,7 @@ mod tests {
             "next-device" => BootAnswer::NextDevice,
             other => panic!("{other} is no answer"),
         };
-        BootEntry { mac: words[0].parse().unwrap(), host: words[1].parse().unwrap(), answer }
+        BootEntry { mac: words[0].parse().unwrap(), host: words[1].parse().unwrap(), answer, address: None }
     }
 
     provisioning_core::boot_server_conformance!(InFolder(tempfile::tempdir().unwrap()));

@@ -2,6 +2,8 @@
 //!
 //! No adapter knows another. Each keeps the `# Contract` of the port it implements.
 
+#[cfg(feature = "dnsmasq")]
+pub mod dnsmasq;
 #[cfg(feature = "infrastructure")]
 pub mod infrastructure;
 #[cfg(feature = "sqlite")]

@@ -110,7 +110,8 @@ pub async fn on_an_error_the_old_plan_stays(fixture: &impl BootServerFixture) ->
 fn plan(answers: &[(u8, BootAnswer)]) -> Result<BootPlan, crate::ports::BoxError> {
     let mut entries = Vec::new();
     for (n, answer) in answers {
-        entries.push(BootEntry { mac: mac(*n, 1)?, host: format!("pve-{n:03}").parse()?, answer: *answer });
+        let host = format!("pve-{n:03}").parse()?;
+        entries.push(BootEntry { mac: mac(*n, 1)?, host, answer: *answer, address: None });
     }
     Ok(BootPlan { entries })
 }

@@ -298,7 +298,12 @@ fn boot_plan(hosts: &[HostRecord]) -> BootPlan {
         .iter()
         .flat_map(|record| {
             let answer = boot_answer(&record.state);
-            record.host.macs.iter().map(move |mac| BootEntry { mac: *mac, host: record.host.name.clone(), answer })
+            record.host.macs.iter().enumerate().map(move |(nic, mac)| BootEntry {
+                mac: *mac,
+                host: record.host.name.clone(),
+                answer,
+                address: record.host.address.filter(|_| nic == 0).map(|net| net.addr()),
+            })
         })
         .collect();
     entries.sort_by_key(|entry| entry.mac);

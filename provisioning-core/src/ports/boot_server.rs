@@ -1,5 +1,7 @@
 //! What answers netbooting firmware on the LAN.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use super::error::{BoxError, Retry};
@@ -22,6 +24,9 @@ pub struct BootEntry {
     pub host: Hostname,
     /// What a boot script request would be told now.
     pub answer: BootAnswer,
+    /// The host's fixed address, at the NIC it is expected to boot from: a boot server that hands out addresses keeps
+    /// it for this NIC.
+    pub address: Option<IpAddr>,
 }
 
 /// Says to firmware where to get its boot script.
