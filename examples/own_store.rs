@@ -34,6 +34,7 @@ enum Write {
     Reschedule(Work, Option<NewEntry>),
     Settle(WorkId, Option<NewEntry>),
     InsertImage(Image, NewEntry),
+    ChooseDefaultImage(ImageId, NewEntry),
     RemoveImage(ImageId, NewEntry),
     KeepDiscovered(Box<DiscoveredMachine>, usize, Option<NewEntry>),
 }
@@ -57,6 +58,7 @@ impl LogStore {
                 Write::Reschedule(work, entry) => drop(index.reschedule(work, entry.clone()).await?),
                 Write::Settle(id, entry) => drop(index.settle(*id, entry.clone()).await?),
                 Write::InsertImage(image, entry) => index.insert_image(image, entry.clone()).await?,
+                Write::ChooseDefaultImage(id, entry) => index.choose_default_image(*id, entry.clone()).await?,
                 Write::RemoveImage(id, entry) => index.remove_image(*id, entry.clone()).await?,
                 Write::KeepDiscovered(machine, at_most, entry) => {
                     index.keep_discovered(machine, *at_most, entry.clone()).await?;
@@ -109,6 +111,13 @@ impl Store for LogStore {
         let mut log = self.log.0.lock().await;
         self.index.insert_image(image, entry.clone()).await?;
         log.push(Write::InsertImage(image.clone(), entry));
+        Ok(())
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        let mut log = self.log.0.lock().await;
+        self.index.choose_default_image(id, entry.clone()).await?;
+        log.push(Write::ChooseDefaultImage(id, entry));
         Ok(())
     }
 
@@ -185,6 +194,10 @@ impl Store for LogStore {
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {
         self.index.work().await
+    }
+
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        self.index.default_image().await
     }
 
     async fn images(&self) -> Result<Vec<Image>, StoreError> {

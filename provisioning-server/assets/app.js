@@ -5,9 +5,13 @@ import { localise, keepTime } from "./times.js";
 import { fleet } from "./fleet.js";
 import { host } from "./host.js";
 import { images } from "./images.js";
+import { activity } from "./activity.js";
+import { settings } from "./settings.js";
+import { sheets } from "./sheets.js";
 
 frame();
 keepTime();
 localise(document);
 acts();
-({ fleet, host, images })[document.body.dataset.page]?.();
+sheets();
+({ fleet, host, images, activity, settings })[document.body.dataset.page]?.();

@@ -1,8 +1,7 @@
 // A host's page: its sections are swapped when the journal tells of it; what is open stays open.
-import { call, fragment } from "./api.js";
-import { macs, onSubmit, show } from "./forms.js";
+import { fragment } from "./api.js";
 import { gather, live, progress } from "./live.js";
-import { localise } from "./times.js";
+import { localise, now } from "./times.js";
 
 const { host: id, operation } = document.body.dataset;
 const sections = document.getElementById("sections");
@@ -17,13 +16,14 @@ function swap(fresh) {
   localise(fresh);
   if (!old) return fresh;
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  for (const { id: open } of old.querySelectorAll("details[open]")) {
+  for (const { id: open } of old.querySelectorAll("details[open][id]")) {
     const same = fresh.querySelector(`#${CSS.escape(open)}`);
     if (same) same.open = true;
   }
   old.replaceWith(fresh);
   if (focused) {
-    const same = focused.dataset.do && fresh.querySelector(`button[data-do="${focused.dataset.do}"]:enabled`);
+    const action = focused.dataset.do ? `[data-do="${CSS.escape(focused.dataset.do)}"]:not(:disabled)` : null;
+    const same = action ? fresh.querySelector(action) : focused.id && fresh.querySelector(`#${CSS.escape(focused.id)}`);
     (same || fresh.querySelector("button:enabled, a, summary") || document.getElementById("main")).focus({ preventScroll: true });
   }
   return fresh;
@@ -43,33 +43,42 @@ async function refresh() {
     if (next !== section) sections.insertBefore(section, next);
     before = section;
   }
+  listen();
 }
 
-function edits() {
-  const form = onSubmit("edit", async (form) => {
-    const { hostname, mac, server_type: type, address } = form.elements;
-    // Only what was changed: what somebody else changed meanwhile stays.
-    const { dataset } = form;
-    const body = {};
-    if (hostname.value.trim() !== dataset.hostname) body.hostname = hostname.value.trim();
-    if (macs(mac.value).join(", ") !== dataset.macs) body.macs = macs(mac.value);
-    if (!type.selectedOptions[0]?.defaultSelected) body.server_type = type.value;
-    if (address.value.trim() !== dataset.address) body.address = address.value.trim() || null;
-    const { ok, data, problem } = await call("PATCH", `/api/hosts/${id}`, body);
-    if (!ok) return show(form, problem);
-    location.assign(`/hosts/${encodeURIComponent(data?.hostname ?? id)}`);
-  });
-  form.closest("dialog").addEventListener("opening", () => {
-    const { hostname, macs, address } = form.dataset;
-    form.elements.hostname.value = hostname;
-    form.elements.mac.value = macs;
-    form.elements.address.value = address;
-  });
+const soon = gather(refresh);
+
+let silence = null;
+
+/** Where something is awaited of a machine, its silence is news too: look again when it has lasted. */
+function listen() {
+  clearTimeout(silence);
+  if (document.querySelector("#s-doctor[data-waits]")) silence = setTimeout(soon, 20_000);
+}
+
+/** The bar of a stage that still runs grows up to its full length, which may be what it usually takes. */
+function grow() {
+  for (const bar of document.querySelectorAll("svg.took[data-since]")) {
+    const took = (now() - Number(bar.dataset.since)) * 1000 / Number(bar.dataset.full);
+    bar.querySelector(".fill").setAttribute("width", String(Math.max(0, Math.min(1000, took))));
+  }
+}
+
+/** A link to the comparison opens what has changed. */
+function reveal() {
+  if (location.hash !== "#s-artefacts") return;
+  for (const changes of document.querySelectorAll("details.changes")) {
+    changes.open = true;
+    changes.parentElement.closest("details").open = true;
+  }
 }
 
 export function host() {
-  edits();
-  const soon = gather(refresh);
+  document.addEventListener("changed", soon);
+  listen();
+  setInterval(() => { if (!document.hidden) grow(); }, 1000);
+  reveal();
+  addEventListener("hashchange", reveal);
   live((entry) => {
     if (entry.host === id) soon();
     // Whose turn it is to join depends on the others.

@@ -39,6 +39,7 @@ function tick(root) {
     if (clock.textContent !== text) clock.textContent = text;
     clock.classList.toggle("late", until > 0 && at >= until);
   }
+  for (const clock of root.querySelectorAll(".countdown")) clock.textContent = span(Number(clock.dataset.until) - at);
 }
 
 /** Lets all clocks count; a hidden page rests. */

@@ -22,7 +22,7 @@ use provisioning_sim::real::host::{HostEvent, Timing};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::serve::{start_logging, stop_signal};
-use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, PxeConfig, ServerConfig};
+use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, Origins, PxeConfig, ServerConfig};
 use crate::data_dir::DataDir;
 use crate::http::listen;
 use crate::wire::{access, wire};
@@ -183,6 +183,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         server_types: vec![server_type],
         server_types_file: PathBuf::new(),
         warnings: vec![],
+        origins: Origins::default(),
     })
 }
 

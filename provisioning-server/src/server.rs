@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -65,6 +65,7 @@ impl Server {
             downloads: Downloads::new(clock),
             metrics,
             server_type_faults: RwLock::default(),
+            settings: OnceLock::new(),
             stopping,
         };
         Self { app: Arc::new(app), stop }

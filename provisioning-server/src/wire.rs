@@ -28,7 +28,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Re
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
     let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
-    Ok(Server::new(Setup {
+    let server = Server::new(Setup {
         ports,
         site: config.site.clone(),
         policy: config.policy.clone(),
@@ -36,7 +36,9 @@ pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Re
         images,
         access,
         metrics,
-    }))
+    });
+    server.app().settings.get_or_init(|| config.settings());
+    Ok(server)
 }
 
 /// Who may operate, and the token to show when this start has made it.

@@ -134,6 +134,10 @@ pub(super) fn images(db: &Connection) -> Result<Vec<Image>, Fault> {
     all(db, IMAGES, [], rows::image)
 }
 
+pub(super) fn default_image(db: &Connection) -> Result<Option<ImageId>, Fault> {
+    one(db, "SELECT id FROM default_image", [], |row| Fields::of("default_image", row).id("id", ImageId::from_bytes))
+}
+
 pub(super) fn image(db: &Connection, id: ImageId) -> Result<Option<Image>, Fault> {
     one(db, IMAGE, [id.as_bytes()], rows::image)
 }

@@ -16,10 +16,18 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x7072_6f76;
 
 /// The version that this program writes: the number of migrations.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED, DEFAULT_IMAGE];
+
+/// At most one row: the image that rebuilds take when none is named. It goes with its image.
+const DEFAULT_IMAGE: &str = "
+CREATE TABLE default_image (
+    row INTEGER PRIMARY KEY CHECK (row = 1),
+    id  BLOB NOT NULL UNIQUE REFERENCES images ON DELETE CASCADE
+) STRICT;
+";
 
 /// Ids are the 16 bytes of a UUID, times are milliseconds since 1970 UTC, words are the core's stable names.
 ///

@@ -179,6 +179,14 @@ impl Store for SqliteStore {
         self.read(move |db| reads::image(db, id)).await
     }
 
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        self.read(reads::default_image).await
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        self.write(After::Commit, move |tx| writes::choose_default_image(tx, id, &entry)).await
+    }
+
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.write(After::Commit, move |tx| writes::remove_image(tx, id, &entry)).await
     }

@@ -227,6 +227,14 @@ pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> 
     append(tx, [entry])
 }
 
+pub(super) fn choose_default_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
+    if reads::image(tx, id)?.is_none() {
+        return Err(StoreError::NoSuchImage(id).into());
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO default_image (row, id) VALUES (1, ?1)")?.execute([id.as_bytes()])?;
+    append(tx, [entry])
+}
+
 pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
     let sql = "SELECT h.id FROM operations o JOIN hosts h ON h.running = o.id WHERE o.image = ?1 ORDER BY h.id LIMIT 1";
     let user = one(tx, sql, [id.as_bytes()], |row| Fields::of("hosts", row).id("id", HostId::from_bytes))?;

@@ -26,7 +26,7 @@ pub use journal::{
 };
 pub use work::{
     an_image_in_use_stays, an_image_is_kept_once_per_digest, rescheduling_settled_work_changes_nothing,
-    work_is_listed_by_due_time,
+    the_default_image_is_the_one_chosen_last, work_is_listed_by_due_time,
 };
 
 /// Makes the store that is checked. Each rule has a fixture of its own.
@@ -70,6 +70,7 @@ macro_rules! __store_rules {
             the_overdue_are_found_by_their_deadline,
             an_image_in_use_stays,
             an_image_is_kept_once_per_digest,
+            the_default_image_is_the_one_chosen_last,
             removing_a_host_keeps_its_journal,
             a_discovered_machine_is_kept_by_its_address,
             a_machine_with_a_host_is_not_discovered,

@@ -19,6 +19,7 @@ pub(super) struct Rows {
     pub(super) work: BTreeMap<WorkId, Work>,
     pub(super) images: BTreeMap<ImageId, Image>,
     pub(super) discovered: BTreeMap<MacAddr, DiscoveredMachine>,
+    pub(super) default_image: Option<ImageId>,
 }
 
 impl Rows {

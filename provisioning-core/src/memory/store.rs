@@ -138,12 +138,27 @@ impl Store for MemoryStore {
         Ok(self.rows().images.get(&id).cloned())
     }
 
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        Ok(self.rows().default_image)
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if !rows.images.contains_key(&id) {
+            return Err(StoreError::NoSuchImage(id));
+        }
+        rows.default_image = Some(id);
+        rows.append([entry]);
+        Ok(())
+    }
+
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         let mut rows = self.rows();
         if let Some(host) = rows.image_user(id) {
             return Err(StoreError::ImageInUse { image: id, host });
         }
         rows.images.remove(&id).ok_or(StoreError::NoSuchImage(id))?;
+        rows.default_image = rows.default_image.filter(|default| *default != id);
         rows.append([entry]);
         Ok(())
     }

@@ -54,7 +54,7 @@ pub enum AddressEdit {
 /// A rebuild to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rebuild {
-    /// The image to install; the one imported last when absent.
+    /// The image to install; the default one when absent.
     pub image: Option<ImageId>,
     /// The host's name, needed when the host was ready before.
     pub confirm: Option<String>,
@@ -248,6 +248,29 @@ impl Orchestrator {
         self.ports.store.insert_image(image, self.site_entry(happening)).await?;
         self.heed_store().await?;
         Ok(())
+    }
+
+    /// Makes an image the one that rebuilds take when none is named.
+    ///
+    /// # Errors
+    /// `NoSuchImage`, `Store`.
+    pub async fn choose_default_image(&self, id: ImageId) -> Result<Image, OperatorError> {
+        let image = self.ports.store.image(id).await?.ok_or(OperatorError::NoSuchImage(id))?;
+        let happening = Happening::DefaultImageChosen { image: id, name: image.name.clone() };
+        self.ports.store.choose_default_image(id, self.site_entry(happening)).await?;
+        self.heed_store().await?;
+        Ok(image)
+    }
+
+    /// The image that a rebuild takes when none is named: the chosen default, else the one imported last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn default_image(&self) -> Result<Option<Image>, StoreError> {
+        let images = self.ports.store.images().await?;
+        let chosen = self.ports.store.default_image().await?;
+        let found = images.iter().find(|image| Some(image.id) == chosen).or(images.first());
+        Ok(found.cloned())
     }
 
     /// Forgets an image that no running operation installs.

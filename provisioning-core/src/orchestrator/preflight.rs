@@ -35,7 +35,7 @@ pub struct Preflight {
 }
 
 impl Orchestrator {
-    /// Looks at a rebuild of `id` from `image`, or from the image imported last. Changes nothing.
+    /// Looks at a rebuild of `id` from `image`, or from the default image. Changes nothing.
     ///
     /// # Errors
     /// `NoSuchHost`, `NoSuchImage`, `NoImage`, `NoSuchServerType`, `Store`. Everything else is a fault of the result.
@@ -43,7 +43,7 @@ impl Orchestrator {
         let record = self.known_host(id).await?;
         let join_until = self.join_may_run_until(&record);
         let host = record.host;
-        let image = self.image_or_latest(image).await?;
+        let image = self.image_or_default(image).await?;
         let server_type = self.server_type(&host.server_type)?;
         let (mut faults, mut warnings) = (vec![], vec![]);
         if let Err(error) = answer::supports_provisioning(image.release) {
@@ -99,10 +99,10 @@ impl Orchestrator {
         })
     }
 
-    async fn image_or_latest(&self, image: Option<ImageId>) -> Result<Image, OperatorError> {
+    async fn image_or_default(&self, image: Option<ImageId>) -> Result<Image, OperatorError> {
         match image {
             Some(id) => self.ports.store.image(id).await?.ok_or(OperatorError::NoSuchImage(id)),
-            None => self.ports.store.images().await?.into_iter().next().ok_or(OperatorError::NoImage),
+            None => self.default_image().await?.ok_or(OperatorError::NoImage),
         }
     }
 

@@ -198,6 +198,13 @@ pub enum Happening {
         /// Its release.
         release: Release,
     },
+    /// An image was made the default.
+    DefaultImageChosen {
+        /// Its id.
+        image: ImageId,
+        /// Its name.
+        name: String,
+    },
     /// An image was removed.
     ImageRemoved {
         /// Its id.

@@ -158,6 +158,8 @@ impl JournalQuery {
 /// - `the_overdue_are_found_by_their_deadline`: once it has come, and the earliest one is told.
 /// - `an_image_in_use_stays`: removing one that a running operation installs is refused with `ImageInUse`.
 /// - `an_image_is_kept_once_per_digest`: a second one with the same SHA-256 is refused with `ImageExists`.
+/// - `the_default_image_is_the_one_chosen_last`: none before one is chosen, and none once that one is removed;
+///   choosing an unknown one is refused with `NoSuchImage`.
 /// - `removing_a_host_keeps_its_journal`: and drops its operations, artefacts and work. Operations are listed with
 ///   the latest first, artefacts by kind.
 /// - `a_discovered_machine_is_kept_by_its_address`: the last row of an address counts, to its last field, also after a
@@ -213,6 +215,10 @@ pub trait Store: Send + Sync {
     async fn images(&self) -> Result<Vec<Image>, StoreError>;
     /// An image by id.
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError>;
+    /// The image that was chosen as the default; `None` when none was, or when it was removed since.
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError>;
+    /// Makes an image the default and writes `entry`.
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError>;
     /// Removes an image's row and writes `entry`.
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError>;
 

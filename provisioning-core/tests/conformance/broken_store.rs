@@ -35,6 +35,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::FindsTheOverdueLate, &["the_overdue_are_found_by_their_deadline"]),
     (Fault::RemovesImagesInUse, &["an_image_in_use_stays"]),
     (Fault::KeepsAnImageTwice, &["an_image_is_kept_once_per_digest"]),
+    (Fault::ForgetsTheDefaultImage, &["the_default_image_is_the_one_chosen_last"]),
     (
         Fault::ForgetsTheJournalOfTheRemoved,
         &["the_journal_keeps_the_order_of_commits", "removing_a_host_keeps_its_journal"],

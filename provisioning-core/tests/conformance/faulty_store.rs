@@ -37,6 +37,7 @@ pub(super) enum Fault {
     FindsTheOverdueLate,
     RemovesImagesInUse,
     KeepsAnImageTwice,
+    ForgetsTheDefaultImage,
     ForgetsTheJournalOfTheRemoved,
     ListsDiscoveredUnsorted,
     DiscoversHosts,
@@ -277,6 +278,15 @@ impl Store for BrokenStore {
 
     async fn discovered_by_mac(&self, mac: MacAddr) -> Result<Option<DiscoveredMachine>, StoreError> {
         self.inner.discovered_by_mac(mac).await
+    }
+
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        let chosen = self.inner.default_image().await?;
+        Ok(chosen.filter(|_| !self.has(Fault::ForgetsTheDefaultImage)))
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        self.inner.choose_default_image(id, entry).await
     }
 
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ use provisioning_core::model::{
 
 use super::reader::{Reader, Section};
 use super::{
-    AuthConfig, Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, PxeConfig, PxeMode, RespondTo,
-    ServerConfig, server_types,
+    AuthConfig, Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, PxeConfig, PxeMode,
+    RespondTo, ServerConfig, server_types,
 };
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
@@ -61,6 +61,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         server_types,
         server_types_file: types_file,
         warnings: vec![],
+        origins: Origins::default(),
     })
 }
 

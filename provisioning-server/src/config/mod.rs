@@ -3,6 +3,7 @@
 //! All faults are reported together, each with its file, line and key, before anything starts.
 
 mod convert;
+mod effective;
 mod fault;
 mod nearness;
 mod reader;
@@ -20,7 +21,10 @@ use ipnet::IpNet;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
 
+pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
+
+pub use reader::Origins;
 
 use reader::Reader;
 use tree::Tree;
@@ -58,6 +62,8 @@ pub struct Config {
     pub server_types_file: PathBuf,
     /// What is no fault but deserves a look.
     pub warnings: Vec<Fault>,
+    /// Where each value that was written stands, by its key in full.
+    pub origins: Origins,
 }
 
 /// `server`: where it listens, and where it keeps its data.
@@ -198,9 +204,10 @@ impl Config {
             }
         }
         let config = convert::config(&reader, reader.root(tree), &shared);
+        let origins = reader.origins();
         let (faults, warnings) = reader.into_parts();
         match config {
-            Some(config) if faults.is_empty() => Ok(Self { warnings, ..config }),
+            Some(config) if faults.is_empty() => Ok(Self { warnings, origins, ..config }),
             _ => Err(Faults(faults)),
         }
     }

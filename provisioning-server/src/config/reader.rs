@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,11 +19,28 @@ pub(super) struct Reader {
     base: PathBuf,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Fault>>,
+    origins: RefCell<Origins>,
+}
+
+/// Where each value that was written stands, by its key in full.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Origins(pub(super) BTreeMap<String, Place>);
+
+impl fmt::Debug for Origins {
+    /// Places say nothing of what is in force.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origins").finish_non_exhaustive()
+    }
 }
 
 impl Reader {
     pub(super) fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), faults: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            base: base.to_owned(),
+            faults: RefCell::default(),
+            warnings: RefCell::default(),
+            origins: RefCell::default(),
+        }
     }
 
     pub(super) fn fault(&self, fault: Fault) {
@@ -32,6 +49,11 @@ impl Reader {
 
     pub(super) fn warn(&self, warning: Fault) {
         self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Where the values stand that were read so far.
+    pub(super) fn origins(&self) -> Origins {
+        self.origins.borrow().clone()
     }
 
     /// All faults in the order of the files, and all warnings.
@@ -109,7 +131,11 @@ impl<'r> Section<'r> {
     /// The value of a key; `None` when nothing is written.
     pub(super) fn take(&mut self, key: &str) -> Option<Tree> {
         self.asked.push(key.to_owned());
-        self.left.remove(key).map(|entry| entry.value).filter(|tree| !matches!(tree.node, Node::Empty))
+        let tree = self.left.remove(key).map(|entry| entry.value).filter(|tree| !matches!(tree.node, Node::Empty))?;
+        if !matches!(tree.node, Node::Map(_)) {
+            self.reader.origins.borrow_mut().0.insert(self.key(key), tree.place.clone());
+        }
+        Some(tree)
     }
 
     /// Whether something is written behind a key that was not taken yet.
@@ -298,6 +324,8 @@ impl<'r> Section<'r> {
         for (name, entry) in below.left {
             match entry.value.node {
                 Node::Scalar(Scalar { text, kind: ScalarKind::Text | ScalarKind::Variable }) => {
+                    let place = entry.value.place.clone();
+                    self.reader.origins.borrow_mut().0.insert(self.key(&format!("{key}.{name}")), place);
                     pairs.push((name, entry.value.place, text));
                 }
                 _ => self.fault_at(&entry.value.place, &format!("{key}.{name}"), "is a text: write it in quotes"),

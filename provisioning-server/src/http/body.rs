@@ -131,6 +131,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Fields {
+    /// The fields of an object that was read already, such as those of an HTML form.
+    pub fn of(left: Map<String, Value>) -> Self {
+        Self { left, ..Self::default() }
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Problem::new(Kind::MalformedJson, error.to_string()).advise("send one JSON object"))?;

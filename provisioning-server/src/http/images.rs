@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use futures_util::TryStreamExt as _;
 use provisioning_core::model::Image;
@@ -24,13 +24,17 @@ use crate::images::import::Imported;
 const UPLOAD_BYTES_MAX: u64 = 8 << 30;
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/images", get(list).post(import)).route("/api/images/{id}", get(show).delete(remove))
+    Router::new()
+        .route("/api/images", get(list).post(import))
+        .route("/api/images/{id}", get(show).delete(remove))
+        .route("/api/images/{id}/default", put(make_default))
 }
 
 async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     let images = app.orchestrator.store().images().await?;
     let views: Vec<ImageView<'_>> = images.iter().map(ImageView::new).collect();
-    Ok(Json(json!({ "images": views })))
+    let default = app.orchestrator.default_image().await?.map(|image| image.id.to_string());
+    Ok(Json(json!({ "images": views, "default": default })))
 }
 
 async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -54,15 +58,19 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
             return Err(problem);
         }
     };
+    let (is_new, image) = keep(&app, imported).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(ImageView::new(&image))).into_response())
+}
+
+/// Writes down an image whose file is in the store; whether it is new there.
+async fn keep(app: &App, imported: Imported) -> Result<(bool, Image), Problem> {
     let sha256 = imported.sha256;
     let image = imported.into_image(app.orchestrator.new_image_id(), app.orchestrator.now());
     match app.orchestrator.add_image(&image).await {
-        Ok(()) => Ok((StatusCode::CREATED, Json(ImageView::new(&image))).into_response()),
+        Ok(()) => Ok((true, image)),
         // Importing twice is importing once.
-        Err(OperatorError::Store(StoreError::ImageExists(id))) => {
-            let known = app.image(&id.to_string()).await?;
-            Ok((StatusCode::OK, Json(ImageView::new(&known))).into_response())
-        }
+        Err(OperatorError::Store(StoreError::ImageExists(id))) => Ok((false, app.image(&id.to_string()).await?)),
         Err(error) => {
             tracing::warn!(%sha256, "an image was taken in, but not its row: the next import of it mends that");
             Err(error.into())
@@ -71,7 +79,11 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
 }
 
 async fn import_path(app: &App, request: Request) -> Result<Imported, Problem> {
-    let mut fields = Fields::from_request(request, &()).await?;
+    let fields = Fields::from_request(request, &()).await?;
+    import_named(app, fields).await
+}
+
+async fn import_named(app: &App, mut fields: Fields) -> Result<Imported, Problem> {
     let path = fields.required::<std::path::PathBuf>("path", "the absolute path of an ISO on the server");
     if let Some(path) = path.as_ref().filter(|path| !path.is_absolute()) {
         fields.fault("path", Some(path.display().to_string()), "must be absolute: it is a path on the server");
@@ -106,14 +118,37 @@ async fn upload(app: &App, headers: &HeaderMap, body: Body) -> Result<Imported, 
 }
 
 async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let image = app.image(&id).await?;
-    app.orchestrator.remove_image(image.id).await?;
-    app.images.forget(image.id);
-    app.images.store().remove(image.sha256).await?;
+    app.remove_image(&app.image(&id).await?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// From now on rebuilds take it when they name none.
+async fn make_default(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let image = app.orchestrator.choose_default_image(app.image(&id).await?.id).await?;
+    Ok(Json(ImageView::new(&image)).into_response())
+}
+
 impl App {
+    /// Imports the file of the server's that the field `path` names.
+    ///
+    /// # Errors
+    /// `InvalidFields`, and what is wrong with the file.
+    pub async fn import_image(&self, fields: Fields) -> Result<Image, Problem> {
+        let imported = import_named(self, fields).await?;
+        Ok(keep(self, imported).await?.1)
+    }
+
+    /// Removes an image and its file.
+    ///
+    /// # Errors
+    /// `ImageInUse`, and what the store and the disk say.
+    pub async fn remove_image(&self, image: &Image) -> Result<(), Problem> {
+        self.orchestrator.remove_image(image.id).await?;
+        self.images.forget(image.id);
+        self.images.store().remove(image.sha256).await?;
+        Ok(())
+    }
+
     /// An image by id or name.
     ///
     /// # Errors

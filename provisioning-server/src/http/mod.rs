@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod auth;
+mod backstage;
 pub mod body;
 mod discovered;
 pub mod downloads;
@@ -20,7 +21,7 @@ pub mod problem;
 pub mod slots;
 pub mod view;
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -32,6 +33,7 @@ use auth::Operators;
 use downloads::Downloads;
 use metrics::Metrics;
 
+use crate::config::Setting;
 use crate::web::{self, Web};
 
 /// What all handlers share.
@@ -48,6 +50,8 @@ pub struct App {
     pub metrics: Metrics,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: RwLock<Vec<String>>,
+    /// The configuration in force, for people to read; not set where it came from no file.
+    pub settings: OnceLock<Vec<Setting>>,
     /// Becomes true when the server stops: endless streams end then.
     pub stopping: watch::Receiver<bool>,
 }
@@ -55,7 +59,8 @@ pub struct App {
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
-    let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone())));
+    let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
+    let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage));
     let operators = Router::new()
         .merge(hosts::routes())
         .merge(operations::routes())

@@ -18,6 +18,11 @@ impl Action {
     pub(super) fn is_possible(&self) -> bool {
         self.refused.is_none()
     }
+
+    /// Whether a form asks first, on a page of its own or in a dialog; the others are done at once.
+    pub(super) fn is_asked(&self) -> bool {
+        self.key != "resume"
+    }
 }
 
 /// All actions in the order of their buttons.

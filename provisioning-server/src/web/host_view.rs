@@ -8,7 +8,7 @@ use provisioning_core::orchestrator::ServerTypes;
 use provisioning_core::ports::{HostRecord, StoreError};
 
 use super::actions::{Action, actions};
-use super::moment::{Clock, Moment};
+use super::moment::{Clock, Countdown, Moment};
 use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for};
 use super::{Download, Web};
 
@@ -28,6 +28,8 @@ pub(super) struct HostView {
     pub(super) place_in_queue: Option<usize>,
     pub(super) since: Option<Moment>,
     pub(super) until: Option<Moment>,
+    /// What is left of its time; counts down by script.
+    pub(super) left: Option<Countdown>,
     pub(super) clock: Option<Clock>,
     pub(super) operation: Option<String>,
     pub(super) download: Option<DownloadView>,
@@ -160,6 +162,7 @@ impl<'a> Viewer<'a> {
             place_in_queue: self.join_queue.iter().position(|queued| *queued == host.id).map(|place| place + 1),
             since: state.since().map(Moment),
             until: deadline.map(Moment),
+            left: deadline.map(|until| Countdown { until, now: self.now }),
             clock: state.since().map(clock),
             operation: state.operation().map(|operation| operation.to_string()),
             download,

@@ -1,10 +1,15 @@
 //! The dashboard: server-rendered pages, kept live by small scripts that swap in fragments of the same templates.
 //!
-//! Read-only: every change goes through the operators' API, so that a page can do nothing that a program cannot.
+//! Scripts change things through the operators' API, and forms (for those without scripts) through the same functions
+//! of the core: a page can do nothing that a program cannot.
 
 mod actions;
+mod activity;
 mod assets;
+mod backstage;
+mod diff;
 mod fleet;
+mod forms;
 mod headers;
 mod history;
 mod host;
@@ -13,6 +18,8 @@ mod images;
 mod login;
 mod moment;
 mod page;
+mod settings;
+mod typical;
 mod words;
 
 use std::sync::Arc;
@@ -26,7 +33,11 @@ use provisioning_core::netboot::doctor::{Diagnosis, Progress};
 use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::StoreError;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
+use self::typical::Typical;
+
+pub use backstage::Backstage;
 pub use login::login_page;
 pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
 
@@ -78,12 +89,14 @@ pub async fn diagnose(
 pub struct Web {
     orchestrator: Arc<Orchestrator>,
     downloads: Arc<dyn Downloads>,
+    backstage: Arc<dyn Backstage>,
+    typical: Arc<Mutex<Typical>>,
 }
 
 impl Web {
-    /// Pages over an orchestrator's hosts and the downloads of its machines.
-    pub fn new(orchestrator: Arc<Orchestrator>, downloads: Arc<dyn Downloads>) -> Self {
-        Self { orchestrator, downloads }
+    /// Pages over an orchestrator's hosts, the downloads of its machines, and the server behind them.
+    pub fn new(orchestrator: Arc<Orchestrator>, downloads: Arc<dyn Downloads>, backstage: Arc<dyn Backstage>) -> Self {
+        Self { orchestrator, downloads, backstage, typical: Arc::default() }
     }
 }
 
@@ -98,11 +111,18 @@ pub fn pages(web: Web) -> Router {
     Router::new()
         .route("/", get(fleet::page))
         .route("/hosts/{host}", get(host::page))
+        .route("/hosts/{host}/operations/{operation}/bundle.tar", get(host::download_all))
+        .route("/hosts/{host}/operations/{operation}/{file}", get(host::download))
         .route("/images", get(images::page))
+        .route("/activity", get(activity::page))
+        .route("/settings", get(settings::page))
         .route("/fragments/hosts", get(fleet::fragments))
         .route("/fragments/hosts/{host}", get(fleet::fragment))
         .route("/fragments/hosts/{host}/page", get(host::fragment))
         .route("/fragments/images", get(images::fragment))
+        .route("/fragments/activity", get(activity::fragment))
+        .route("/fragments/settings", get(settings::fragment))
+        .merge(forms::routes())
         .layer(map_response(with_security_headers))
         .with_state(web)
 }

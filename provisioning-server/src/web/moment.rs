@@ -53,6 +53,25 @@ impl fmt::Display for Clock {
 /// Digits and words of our own making: nothing in it needs escaping.
 impl HtmlSafe for Clock {}
 
+/// How long until something ends: `57 min 47 s`. It counts on by script.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Countdown {
+    /// When it ends.
+    pub(super) until: Timestamp,
+    /// When the page was made.
+    pub(super) now: Timestamp,
+}
+
+impl fmt::Display for Countdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = span(self.until.since(self.now));
+        write!(f, r#"<span class="countdown" data-until="{}">{left}</span>"#, self.until.as_millis())
+    }
+}
+
+/// Digits and words of our own making: nothing in it needs escaping.
+impl HtmlSafe for Countdown {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

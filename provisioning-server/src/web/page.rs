@@ -43,6 +43,10 @@ pub(super) fn html(template: &impl Template) -> Response {
 pub(super) enum PageError {
     /// No such host, by the id or name that was asked for.
     NoSuchHost(String),
+    /// No such image, by the id or name that was asked for.
+    NoSuchImage(String),
+    /// No such text, of this operation and host.
+    NoSuchArtefact,
     /// The request asks for more than one answer holds.
     TooMany { max: usize },
     /// The store did not answer.
@@ -72,6 +76,22 @@ impl IntoResponse for PageError {
                     title: "No such host",
                     text: format!("No host with the id or name “{asked}” is registered."),
                     what_to_do: "It may have been removed or renamed: look for it in the fleet.",
+                },
+            ),
+            Self::NoSuchImage(asked) => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such image",
+                    text: format!("No image has the id or name “{asked}”."),
+                    what_to_do: "It may have been removed: look for it among the images.",
+                },
+            ),
+            Self::NoSuchArtefact => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such file",
+                    text: "This operation of this host has left no such text.".to_owned(),
+                    what_to_do: "The host's page lists what there is.",
                 },
             ),
             Self::TooMany { max } => (

@@ -228,6 +228,14 @@ impl Store for BrokenStore {
         self.inner.image(id).await
     }
 
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        self.inner.default_image().await
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        self.inner.choose_default_image(id, entry).await
+    }
+
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.inner.remove_image(id, entry).await
     }

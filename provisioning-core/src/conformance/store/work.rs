@@ -83,6 +83,29 @@ pub async fn an_image_in_use_stays(fixture: &impl StoreFixture) -> Checked {
     Ok(())
 }
 
+/// None before one is chosen, and none once that one is removed; an unknown one is refused with `NoSuchImage`.
+pub async fn the_default_image_is_the_one_chosen_last(fixture: &impl StoreFixture) -> Checked {
+    let store = fixture.fresh().await;
+    for n in [1, 2] {
+        store.insert_image(&image(n), entry(None, None, "imported")).await?;
+    }
+    assert_eq!(store.default_image().await?, None);
+    for n in [1, 2, 1] {
+        store.choose_default_image(image_id(n), entry(None, None, "chosen")).await?;
+        assert_eq!(store.default_image().await?, Some(image_id(n)));
+    }
+    let error = refusal(store.choose_default_image(image_id(3), entry(None, None, "chosen")).await);
+    assert!(matches!(error, StoreError::NoSuchImage(image) if image == image_id(3)), "{error:?}");
+    assert_eq!(store.last_seq().await?, 5);
+    let store = fixture.reopen(store).await;
+    assert_eq!(store.default_image().await?, Some(image_id(1)));
+    store.remove_image(image_id(2), entry(None, None, "removed")).await?;
+    assert_eq!(store.default_image().await?, Some(image_id(1)));
+    store.remove_image(image_id(1), entry(None, None, "removed")).await?;
+    assert_eq!(store.default_image().await?, None);
+    Ok(())
+}
+
 /// A second one with the same SHA-256 is refused with `ImageExists`.
 pub async fn an_image_is_kept_once_per_digest(fixture: &impl StoreFixture) -> Checked {
     let store = fixture.fresh().await;

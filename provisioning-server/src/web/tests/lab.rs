@@ -94,18 +94,41 @@ impl Lab {
 
     /// An image, so that hosts can be rebuilt.
     pub(crate) async fn image(&self, name: &str) -> ImageId {
-        let id = ImageId::from_bytes([9; 16]);
-        let image = Image {
-            id,
-            name: name.to_owned(),
-            release: "9.2".parse().unwrap(),
-            iso_release: "1".to_owned(),
-            sha256: Sha256Digest::new([0xab; 32]),
-            size_bytes: 1_650_000_000,
-            imported_at: self.time(-86_400),
-        };
+        let image = image(9, name);
         self.orchestrator.add_image(&image).await.unwrap();
-        id
+        image.id
+    }
+
+    /// A run of a host before its latest, which left another answer file and no other text.
+    pub(crate) async fn earlier_run(&self, number: u8) {
+        let id = HostId::from_bytes([number; 16]);
+        let record = self.store.host(id).await.unwrap().unwrap();
+        let mut change = Change::to(record.host, record.state, Some(record.revision));
+        let operation = OperationId::from_bytes([0; 16]);
+        change.operation = Some(Operation { started_at: self.time(-9000), ..self.operation(id, operation) });
+        let text = "[global]\nkeyboard = \"us\"\nroot-password-hashed = \"***\"\n".to_owned();
+        let answer = Artefact { kind: ArtefactKind::Answer, text, at: self.time(-8000) };
+        change.artefacts = vec![(operation, answer)];
+        let moves = [
+            (-9000, EventKind::Started, Phase::Registered, Phase::PxeReady),
+            (-8000, EventKind::Cancelled, Phase::PxeReady, Phase::Failed),
+        ];
+        change.journal = moves
+            .into_iter()
+            .map(|(at, event, from, to)| {
+                self.entry(id, Some(operation), at, Source::Operator, Happening::Moved { event, from, to })
+            })
+            .collect();
+        self.store.commit(change).await.unwrap();
+    }
+
+    /// Writes lines into the journal, one a second.
+    pub(crate) async fn warnings(&self, host: u8, texts: impl Iterator<Item = String>) {
+        let id = HostId::from_bytes([host; 16]);
+        let entry = |(at, text): (i64, String)| {
+            self.entry(id, None, at - 10_000, Source::Provisioning, Happening::Warning { text })
+        };
+        self.store.append((0..).zip(texts).map(entry).collect()).await.unwrap();
     }
 
     /// A host in a state that was entered `seconds_ago`, with the journal that led there.
@@ -217,6 +240,19 @@ impl Lab {
                 self.entry(host, Some(operation), at, source, what)
             })
             .collect()
+    }
+}
+
+/// An image, imported the later the larger its number is.
+pub(crate) fn image(number: u8, name: &str) -> Image {
+    Image {
+        id: ImageId::from_bytes([number; 16]),
+        name: name.to_owned(),
+        release: "9.2".parse().unwrap(),
+        iso_release: "1".to_owned(),
+        sha256: Sha256Digest::new([0xa2 + number; 32]),
+        size_bytes: 1_650_000_000,
+        imported_at: Timestamp::from_millis(NOON - 86_400_000 + i64::from(number)),
     }
 }
 

@@ -1,20 +1,28 @@
 //! The pages as a browser gets them, over a site in memory.
 
+mod activity;
 mod fleet;
+mod forms;
 mod frame;
 mod host;
 mod lab;
+mod records;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use provisioning_core::model::OperationId;
+use provisioning_core::model::{Image, OperationId};
+use provisioning_core::orchestrator::Orchestrator;
 use tower::ServiceExt as _;
 
 use self::lab::Lab;
-use super::{Download, Downloads, Web, router};
+use super::{Backstage, Download, Downloads, Web, router};
+use crate::config::{Setting, Shown};
+use crate::http::body::Fields;
+use crate::http::problem::{Kind, Problem};
 
 /// Two fifths of every download are done.
 struct TwoFifths;
@@ -22,6 +30,41 @@ struct TwoFifths;
 impl Downloads for TwoFifths {
     fn of(&self, _: OperationId) -> Option<Download> {
         Some(Download { bytes: 600_000_000, total: 1_500_000_000 })
+    }
+}
+
+/// A server whose disk holds one ISO, and whose last edit of the server types was wrong.
+struct Behind(Arc<Orchestrator>);
+
+#[async_trait]
+impl Backstage for Behind {
+    async fn import(&self, mut fields: Fields) -> Result<Image, Problem> {
+        let path = fields.required::<String>("path", "the absolute path of an ISO on the server");
+        fields.finish()?;
+        match path.as_deref() {
+            Some("/srv/good.iso") => {
+                let image = lab::image(2, "proxmox-ve_9.3-1");
+                self.0.add_image(&image).await?;
+                Ok(image)
+            }
+            other => Err(Problem::new(Kind::ImageUnreadable, "it is no ISO").at("path", other.unwrap_or(""), "an ISO")),
+        }
+    }
+
+    async fn remove_image(&self, image: &Image) -> Result<(), Problem> {
+        self.0.remove_image(image.id).await?;
+        Ok(())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let from = Some("provisioning.yaml, line 3".to_owned());
+        let hidden = Setting { key: "auth.admin_token".to_owned(), value: Shown::Hidden, from: None };
+        let listen = Shown::Value("127.0.0.1:8080".to_owned());
+        vec![Setting { key: "server.listen".to_owned(), value: listen, from }, hidden]
+    }
+
+    fn server_type_faults(&self) -> Vec<String> {
+        vec!["server-types.yaml:3:1: <b>disk</b> is not a known key".to_owned()]
     }
 }
 
@@ -36,13 +79,32 @@ async fn get(lab: &Lab, path: &str) -> Answer {
 }
 
 async fn get_with(lab: &Lab, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let web = Web::new(Arc::clone(&lab.orchestrator), Arc::new(TwoFifths));
     let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
-    let response = router(web).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    send(lab, request.body(Body::empty()).unwrap()).await
+}
+
+/// Sends a form as a browser does without scripts.
+async fn post(lab: &Lab, path: &str, form: &str) -> Answer {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    send(lab, request.body(Body::from(form.to_owned())).unwrap()).await
+}
+
+async fn send(lab: &Lab, request: Request<Body>) -> Answer {
+    let behind = Arc::new(Behind(Arc::clone(&lab.orchestrator)));
+    let web = Web::new(Arc::clone(&lab.orchestrator), Arc::new(TwoFifths), behind);
+    let response = router(web).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     Answer { status: parts.status, headers: parts.headers, text }
+}
+
+impl Answer {
+    /// Where the browser is sent on to.
+    fn location(&self) -> &str {
+        assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text);
+        self.headers["location"].to_str().unwrap()
+    }
 }
 
 /// The element that begins with `start`, up to the first `end` behind it.

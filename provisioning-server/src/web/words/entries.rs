@@ -53,6 +53,7 @@ pub(in crate::web) fn tone(entry: &JournalEntry) -> Tone {
         | Happening::Booted { .. }
         | Happening::KeyErased
         | Happening::ImageImported { .. }
+        | Happening::DefaultImageChosen { .. }
         | Happening::ImageRemoved { .. } => Tone::Plain,
     }
 }
@@ -106,6 +107,7 @@ pub fn sentence(entry: &JournalEntry) -> String {
         }
         Happening::KeyErased => "The one-time key was erased from the vault".to_owned(),
         Happening::ImageImported { name, release, .. } => format!("Image {name} (Proxmox VE {release}) was imported"),
+        Happening::DefaultImageChosen { name, .. } => format!("Image {name} is the default from now on"),
         Happening::ImageRemoved { name, .. } => format!("Image {name} was removed"),
     }
 }

@@ -148,6 +148,14 @@ impl Store for WorldStore {
         self.read(self.inner().image(id)).await
     }
 
+    async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
+        self.read(self.inner().default_image()).await
+    }
+
+    async fn choose_default_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
+        self.write(self.inner().choose_default_image(id, entry)).await
+    }
+
     async fn remove_image(&self, id: ImageId, entry: NewEntry) -> Result<(), StoreError> {
         self.write(self.inner().remove_image(id, entry)).await
     }

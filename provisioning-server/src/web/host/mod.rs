@@ -1,21 +1,30 @@
 //! A host's own page: what it waits for, how it came there, what it was given and what it said.
 
+mod artefacts;
+mod bundle;
+mod doctor;
+mod operations;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use provisioning_core::machine::Phase;
-use provisioning_core::model::{Artefact, ArtefactKind, Fqdn, Operation, OperationId, Timestamp};
+use provisioning_core::model::{Artefact, Fqdn, Operation, OperationId, Timestamp};
 use provisioning_core::ports::{HostRecord, JournalQuery};
 use serde::Deserialize;
 
+use self::artefacts::{ArtefactView, Change};
+use self::doctor::DoctorView;
+use self::operations::OperationView;
 use super::Web;
-use super::fleet::TypeChoice;
-use super::history::{Line, Outcome, Stage, lines, outcome, stages};
+use super::history::{Line, Stage, lines, stages};
 use super::host_view::{HostView, Viewer};
-use super::images::ImageChoice;
 use super::moment::Moment;
 use super::page::{Frame, PageError, find_host, html};
-use super::words::{phase_title, span, what_happens_at_deadline};
+use super::typical::usual_times;
+use super::words::what_happens_at_deadline;
+
+pub(super) use artefacts::download;
+pub(super) use bundle::download as download_all;
 
 /// So many lines of an operation's journal are shown; an operation writes some twenty.
 const LINES_MAX: usize = 500;
@@ -27,9 +36,7 @@ const OPERATIONS_MAX: usize = 20;
 #[template(path = "host.html")]
 struct HostPage {
     frame: Frame,
-    images: Vec<ImageChoice>,
-    server_types: Vec<TypeChoice>,
-    address: String,
+    notice: Option<&'static str>,
     body: HostBody,
 }
 
@@ -47,25 +54,11 @@ struct HostBody {
     lines: Vec<Line>,
     is_cut: bool,
     artefacts: Vec<ArtefactView>,
+    /// When the run before the one that is shown was started.
+    previous: Option<Moment>,
     operations: Vec<OperationView>,
-}
-
-/// A text that an operation left.
-struct ArtefactView {
-    key: &'static str,
-    title: &'static str,
-    at: Moment,
-    text: String,
-}
-
-/// An operation in the history.
-struct OperationView {
-    id: String,
-    started_at: Moment,
-    outcome: &'static str,
-    phase: Phase,
-    took: String,
-    is_shown: bool,
+    /// What the PXE doctor says, when a netboot is what matters.
+    doctor: Option<DoctorView>,
 }
 
 /// Which operation is to be shown; the latest when absent or no longer known.
@@ -73,6 +66,9 @@ struct OperationView {
 pub(super) struct Wanted {
     #[serde(default)]
     operation: String,
+    /// What was done on the way here, by a form.
+    #[serde(default)]
+    done: String,
 }
 
 /// `GET /hosts/{host}`.
@@ -83,11 +79,8 @@ pub(super) async fn page(
 ) -> Result<Response, PageError> {
     let frame = Frame::of(&web).await?;
     let record = find_host(&web, &asked).await?;
-    let images = ImageChoice::all(&web).await?;
-    let server_types = TypeChoice::all(&web, Some(record.host.server_type.as_str()));
-    let address = record.host.address.map(|address| address.to_string()).unwrap_or_default();
-    let body = body(&web, record, &wanted, frame.now, !images.is_empty()).await?;
-    Ok(html(&HostPage { frame, images, server_types, address, body }))
+    let body = body(&web, record, &wanted, frame.now).await?;
+    Ok(html(&HostPage { frame, notice: notice(&wanted.done), body }))
 }
 
 /// `GET /fragments/hosts/{host}/page`: the page's sections without the frame around them.
@@ -97,52 +90,68 @@ pub(super) async fn fragment(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
     let record = find_host(&web, &asked).await?;
-    let has_image = !web.orchestrator.store().images().await?.is_empty();
-    Ok(html(&body(&web, record, &wanted, web.orchestrator.now(), has_image).await?))
+    Ok(html(&body(&web, record, &wanted, web.orchestrator.now()).await?))
 }
 
-async fn body(
-    web: &Web,
-    record: HostRecord,
-    wanted: &Wanted,
-    now: Timestamp,
-    has_image: bool,
-) -> Result<HostBody, PageError> {
+/// What a form that sent the browser here has done.
+fn notice(done: &str) -> Option<&'static str> {
+    match done {
+        "armed" => Some("It is armed. Start the machine from the network now: nobody else does."),
+        "cycling" => Some("It is armed, and the machine is being restarted into its network boot."),
+        "cancelled" => Some("The operation was cancelled."),
+        "resumed" => Some("The join was taken up again."),
+        "saved" => Some("Saved."),
+        _ => None,
+    }
+}
+
+async fn body(web: &Web, record: HostRecord, wanted: &Wanted, now: Timestamp) -> Result<HostBody, PageError> {
     let store = web.orchestrator.store();
     let mut operations = store.operations_of(record.host.id).await?;
     operations.truncate(OPERATIONS_MAX);
     let asked = wanted.operation.parse::<OperationId>().ok();
-    let shown = operations.iter().find(|operation| Some(operation.id) == asked).or(operations.first());
+    let at = operations.iter().position(|operation| Some(operation.id) == asked).unwrap_or(0);
+    let (shown, previous) = (operations.get(at), operations.get(at + 1));
     let query = match shown {
         Some(operation) => JournalQuery::of_operation(operation.id, LINES_MAX),
         None => JournalQuery::of_host(record.host.id, LINES_MAX),
     };
     let entries = store.journal(&query).await?;
-    let artefacts = match shown {
-        Some(operation) => store.artefacts(operation.id).await?,
-        None => vec![],
-    };
-    let mut history = vec![];
-    for operation in &operations {
-        let entries = store.journal(&JournalQuery::of_operation(operation.id, LINES_MAX)).await?;
-        history.push(OperationView::of(operation, outcome(&entries), now, shown));
-    }
+    let artefacts = left_by(web, shown).await?;
+    let before = left_by(web, previous).await?;
+    let kind = shown.map_or(&record.host.server_type, |operation| &operation.server_type.key);
+    let usual = usual_times(web, kind).await?;
+    let images = store.images().await?;
+    let history = OperationView::all(web, &operations, at, now, &images).await?;
     let records = [record];
-    let viewer = Viewer::new(web, now, has_image, &records).await?;
+    let viewer = Viewer::new(web, now, !images.is_empty(), &records).await?;
     let [record] = &records;
+    let view = |artefact: Artefact| {
+        let old = before.iter().find(|old| old.kind == artefact.kind);
+        ArtefactView::of(artefact, shown.map(|operation| operation.id), &record.host.name, old, previous.is_some())
+    };
     Ok(HostBody {
         host: viewer.view(record),
         at_deadline: what_happens_at_deadline(&record.state, web.orchestrator.policy()),
         facts: facts(web, record),
         dates: dates(record),
         shown: shown.map(|operation| operation.id.to_string()),
-        is_latest: shown.map(|operation| operation.id) == operations.first().map(|operation| operation.id),
-        stages: stages(&entries, now),
+        is_latest: at == 0,
+        stages: stages(&entries, now, &usual),
         is_cut: entries.len() == LINES_MAX,
         lines: lines(&entries),
-        artefacts: artefacts.into_iter().map(ArtefactView::of).collect(),
+        artefacts: artefacts.into_iter().map(view).collect(),
+        previous: previous.map(|operation| Moment(operation.started_at)),
         operations: history,
+        doctor: DoctorView::of(web, record).await?,
     })
+}
+
+async fn left_by(web: &Web, operation: Option<&Operation>) -> Result<Vec<Artefact>, PageError> {
+    match operation {
+        Some(operation) => Ok(web.orchestrator.store().artefacts(operation.id).await?),
+        None => Ok(vec![]),
+    }
 }
 
 fn facts(web: &Web, record: &HostRecord) -> Vec<(&'static str, String)> {
@@ -175,55 +184,4 @@ fn dates(record: &HostRecord) -> Vec<(&'static str, Moment)> {
     let mut dates = vec![("Registered", Moment(record.host.registered_at))];
     dates.extend(record.host.last_ready_at.map(|at| ("Last ready", Moment(at))));
     dates
-}
-
-impl ArtefactView {
-    fn of(artefact: Artefact) -> Self {
-        let title = match artefact.kind {
-            ArtefactKind::BootScript => "Boot script (iPXE)",
-            ArtefactKind::SystemInfo => "What the installer said of the machine",
-            ArtefactKind::Answer => "Answer file",
-            ArtefactKind::FirstBootScript => "First-boot script",
-            ArtefactKind::InstallReport => "The installer's report (webhook)",
-            ArtefactKind::JoinTranscript => "Join transcript (SSH)",
-        };
-        Self { key: artefact.kind.as_str(), title, at: Moment(artefact.at), text: readable(artefact.text) }
-    }
-}
-
-/// JSON is laid out over lines; any other text stays as it is.
-fn readable(text: String) -> String {
-    match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(value) if value.is_object() => serde_json::to_string_pretty(&value).unwrap_or(text),
-        _ => text,
-    }
-}
-
-impl OperationView {
-    fn of(operation: &Operation, outcome: Option<Outcome>, now: Timestamp, shown: Option<&Operation>) -> Self {
-        let phase = outcome.map_or(Phase::PxeReady, |outcome| outcome.phase);
-        let has_ended = matches!(phase, Phase::Ready | Phase::Failed);
-        let until = outcome.filter(|_| has_ended).map_or(now, |outcome| outcome.at);
-        Self {
-            id: operation.id.to_string(),
-            started_at: Moment(operation.started_at),
-            outcome: phase_title(phase),
-            phase,
-            took: span(until.since(operation.started_at)),
-            is_shown: shown.is_some_and(|shown| shown.id == operation.id),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::readable;
-
-    #[test]
-    fn json_is_laid_out_and_other_text_left_alone() {
-        assert_eq!(readable(r#"{"a":1}"#.to_owned()), "{\n  \"a\": 1\n}");
-        for text in ["[global]\nkeyboard = \"de\"\n", "12", "{broken", ""] {
-            assert_eq!(readable(text.to_owned()), text);
-        }
-    }
 }

@@ -1,0 +1,30 @@
+//! What pages ask of the server that is not the orchestrator's: files, settings, faults of the configuration.
+
+use async_trait::async_trait;
+use provisioning_core::model::Image;
+
+use crate::config::Setting;
+use crate::http::body::Fields;
+use crate::http::problem::Problem;
+
+/// The server behind the pages.
+#[async_trait]
+pub trait Backstage: Send + Sync {
+    /// Imports a file of the server's; the field is `path`.
+    ///
+    /// # Errors
+    /// As `POST /api/images`.
+    async fn import(&self, fields: Fields) -> Result<Image, Problem>;
+
+    /// Removes an image and its file.
+    ///
+    /// # Errors
+    /// As `DELETE /api/images/{id}`.
+    async fn remove_image(&self, image: &Image) -> Result<(), Problem>;
+
+    /// The configuration in force; empty when it came from no file.
+    fn settings(&self) -> Vec<Setting>;
+
+    /// What is wrong with the last edit of the server types; those before it are in force.
+    fn server_type_faults(&self) -> Vec<String>;
+}

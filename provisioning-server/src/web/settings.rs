@@ -1,0 +1,149 @@
+//! The settings page: the configuration in force, the server types, and what this server is.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use provisioning_core::model::{Hostname, NicName, ServerType};
+
+use super::Web;
+use super::page::{Frame, PageError, html};
+use crate::config::{Setting, Shown};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    body: SettingsBody,
+}
+
+#[derive(Template)]
+#[template(path = "settings_sections.html")]
+struct SettingsBody {
+    types: Vec<TypeView>,
+    type_faults: Vec<String>,
+    sections: Vec<Section>,
+    about: Vec<(&'static str, String)>,
+}
+
+/// A hardware class in words.
+struct TypeView {
+    key: String,
+    name: String,
+    wipes: String,
+    filesystem: &'static str,
+    nic: String,
+    prefix: String,
+    gpu: String,
+}
+
+/// The settings below one key of the file.
+#[derive(Debug)]
+struct Section {
+    name: String,
+    settings: Vec<SettingView>,
+}
+
+/// One setting in words.
+#[derive(Debug)]
+struct SettingView {
+    key: String,
+    value: String,
+    is_plain: bool,
+    from: Option<String>,
+}
+
+/// `GET /settings`.
+pub(super) async fn page(State(web): State<Web>) -> Result<Response, PageError> {
+    let frame = Frame::of(&web).await?;
+    Ok(html(&SettingsPage { frame, body: body(&web) }))
+}
+
+/// `GET /fragments/settings`: the page's sections without the frame around them.
+pub(super) async fn fragment(State(web): State<Web>) -> Response {
+    html(&body(&web))
+}
+
+fn body(web: &Web) -> SettingsBody {
+    let types = web.orchestrator.server_types();
+    SettingsBody {
+        types: types.values().map(TypeView::of).collect(),
+        type_faults: web.backstage.server_type_faults(),
+        sections: sections(web.backstage.settings()),
+        about: about(web),
+    }
+}
+
+fn about(web: &Web) -> Vec<(&'static str, String)> {
+    let site = web.orchestrator.site();
+    let cluster = site.cluster.as_ref();
+    vec![
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("Machines reach it at", site.public_url.to_string()),
+        ("Hosts join", cluster.map_or_else(|| "no cluster".to_owned(), |cluster| format!("by {}", cluster.member))),
+        ("Licence", "Apache-2.0 OR MIT".to_owned()),
+    ]
+}
+
+/// Settings under the first part of their keys, in their order.
+fn sections(settings: Vec<Setting>) -> Vec<Section> {
+    let mut sections: Vec<Section> = vec![];
+    for setting in settings {
+        let name = setting.key.split('.').next().unwrap_or_default();
+        let name = if name == setting.key { "files" } else { name }.to_owned();
+        let view = SettingView::of(setting);
+        match sections.iter_mut().find(|section| section.name == name) {
+            Some(section) => section.settings.push(view),
+            None => sections.push(Section { name, settings: vec![view] }),
+        }
+    }
+    sections
+}
+
+impl SettingView {
+    fn of(setting: Setting) -> Self {
+        let Setting { key, value, from } = setting;
+        let (value, is_plain) = match value {
+            Shown::Value(text) if text.is_empty() => ("empty".to_owned(), false),
+            Shown::Value(text) => (text, true),
+            Shown::Hidden => ("set, not shown".to_owned(), false),
+            Shown::Nothing => ("not set".to_owned(), false),
+        };
+        Self { key, value, is_plain, from }
+    }
+}
+
+impl TypeView {
+    fn of(class: &ServerType) -> Self {
+        let or_none = |text: Option<&str>, none: &str| text.unwrap_or(none).to_owned();
+        Self {
+            key: class.key.to_string(),
+            name: class.display_name.clone(),
+            wipes: class.disk.wipes(),
+            filesystem: class.disk.filesystem.as_str(),
+            nic: or_none(class.management_nic.as_ref().map(NicName::as_str), "the one it netboots with"),
+            prefix: or_none(class.hostname_prefix.as_ref().map(Hostname::as_str), "any"),
+            gpu: or_none(class.gpu.as_deref(), "none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_stand_below_the_first_part_of_their_keys_and_secrets_are_not_shown() {
+        let setting = |key: &str, value| Setting { key: key.to_owned(), value, from: None };
+        let found = sections(vec![
+            setting("server.listen", Shown::Value("127.0.0.1:8080".to_owned())),
+            setting("server_types_file", Shown::Value("server-types.yaml".to_owned())),
+            setting("auth.admin_token", Shown::Hidden),
+            setting("server.data_dir", Shown::Nothing),
+        ]);
+        let names: Vec<&str> = found.iter().map(|section| section.name.as_str()).collect();
+        assert_eq!(names, ["server", "files", "auth"]);
+        assert_eq!(found[0].settings[1].value, "not set");
+        assert_eq!(found[2].settings[0].value, "set, not shown");
+        assert!(!found[2].settings[0].is_plain);
+    }
+}
