@@ -42,7 +42,7 @@ APT::Architectures { "amd64"; };
 APT::Sandbox::User "root";
 END
   export APT_CONFIG="$work/apt/apt.conf"
-  apt-get -q update
+  apt-get -qq update
 }
 
 # unpack FOLDER PACKAGE…: these packages only
@@ -51,7 +51,7 @@ unpack() {
   shift
   debs=$work/debs-${folder##*/}
   mkdir -p "$folder" "$debs"
-  (cd "$debs" && apt-get -q download "$@")
+  (cd "$debs" && apt-get -qq download "$@")
   extract "$folder" "$debs"
 }
 
@@ -62,7 +62,7 @@ unpack_closure() {
   merge_usr "$folder"
   rm -f "$work"/apt/cache/archives/*.deb
   # The status file is empty, so that apt takes nothing for installed.
-  apt-get -q --yes --no-install-recommends --download-only install "$@"
+  apt-get -qq --yes --no-install-recommends --download-only install "$@"
   extract "$folder" "$work/apt/cache/archives"
 }
 

@@ -182,6 +182,8 @@ async fn unregistered(site: &Site, story: &Story) -> anyhow::Result<()> {
     machine.console().says("of a machine that was never installed", 1, PATIENCE).await?;
     story.tell("started from its disk");
     life::check_installations(story, &machine, 0)?;
+    let seen = life::discovered(site, &machine.mac(0)).await?;
+    story.tell(format!("listed as discovered: {seen}"));
     machine.cut_power().await
 }
 

@@ -31,6 +31,7 @@ impl Images {
             for old in folders(&kept)? {
                 fs::remove_dir_all(&old).with_context(|| old.display().to_string())?;
             }
+            println!("building what the lab's machines boot, from Debian packages; kept for the next time");
             let begun = Instant::now();
             let part = kept.join(format!("{key}.part"));
             fs::create_dir(&part)?;

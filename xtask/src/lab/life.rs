@@ -12,6 +12,8 @@ use super::story::Story;
 
 /// How long a machine may take from one phase to the next: firmware under translation on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long after a machine was seen it may take to be listed.
+const LISTED: Duration = Duration::from_secs(20);
 /// How often the server is asked.
 const ASK_EVERY: Duration = Duration::from_millis(400);
 
@@ -97,4 +99,19 @@ pub(crate) fn check_installations(story: &Story, machine: &Machine, times: usize
     ensure!(written == times, "the installer wrote the disk {written} times, not {times}");
     story.tell(format!("the disk was written {times} time(s)"));
     Ok(())
+}
+
+/// Waits until a machine is listed as discovered, and tells how far it is known to have come.
+pub(crate) async fn discovered(site: &Site, mac: &str) -> anyhow::Result<String> {
+    let mut asks = interval(ASK_EVERY);
+    let since = Instant::now();
+    loop {
+        asks.tick().await;
+        let answer = site.api().get("/api/discovered").await?;
+        let machines = answer["machines"].as_array().context("discovered machines are a list")?;
+        if let Some(machine) = machines.iter().find(|machine| machine["mac"] == mac) {
+            return Ok(machine["last_step_title"].as_str().unwrap_or("without a step").to_owned());
+        }
+        ensure!(since.elapsed() < LISTED, "{mac} netbooted and is not listed as discovered: {answer}");
+    }
 }
