@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal: its output is its purpose")]
 
 mod bench;
+mod lab;
 mod purity;
 mod run;
 mod setup;
@@ -25,6 +26,7 @@ Examples:
   cargo xtask soak                        kill a real server 200 times while fleets come to ready
   cargo xtask soak --points 20000 --seed 9 --optimized
                                           as long as a night, other places, an optimised build
+  cargo xtask lab                         netboot one BIOS and one UEFI machine from the real server, to ready
   cargo xtask bench                       speed and memory, beside nginx and other peers";
 
 /// The project's own chores.
@@ -46,6 +48,8 @@ enum Chore {
     Soak(soak::SoakArgs),
     /// Measures speed and memory beside peers, on the release build
     Bench(bench::BenchArgs),
+    /// Lets virtual machines with real firmware netboot from the real server, in a network of their own
+    Lab(lab::LabArgs),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(&shell).map(|()| println!("everything the checks need is here")),
         Chore::Soak(args) => soak::run(&shell, &args),
         Chore::Bench(args) => bench::run(&shell, &args),
+        Chore::Lab(args) => lab::run(&shell, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,14 +1,30 @@
 //! What the checks need beside a Rust toolchain, and how a machine gets it.
 
+use std::path::Path;
+
 use anyhow::bail;
 
+use crate::lab;
 use crate::shell::{Shell, find_program};
 
 /// A Debian package, the program by which we see that it is there, and why the checks need it.
-struct Package {
-    name: &'static str,
-    program: &'static str,
-    reason: &'static str,
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    /// A program's name, or the absolute path of another file.
+    pub(crate) program: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+impl Package {
+    /// Whether it is installed.
+    pub(crate) fn is_there(&self) -> bool {
+        if self.program.starts_with('/') {
+            Path::new(self.program).exists()
+        } else {
+            find_program(self.program).is_some()
+        }
+    }
 }
 
 const PACKAGES: &[Package] = &[
@@ -26,7 +42,11 @@ const PACKAGES: &[Package] = &[
 
 /// Installs missing packages and cargo-nextest; does nothing when all is there.
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
-    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| find_program(package.program).is_none()).collect();
+    // What cannot run here need not be installed.
+    let lab = if lab::why_impossible().is_none() { lab::PACKAGES } else { &[] };
+    let mut missing: Vec<&Package> = PACKAGES.iter().chain(lab).filter(|package| !package.is_there()).collect();
+    missing.sort_by_key(|package| package.name);
+    missing.dedup_by_key(|package| package.name);
     if !missing.is_empty() {
         install_packages(shell, &missing)?;
     }
@@ -49,8 +69,8 @@ fn install_packages(shell: &Shell, missing: &[&Package]) -> anyhow::Result<()> {
     let env = [("DEBIAN_FRONTEND", "noninteractive")];
     shell.run("apt-get", &["update"], &env)?;
     shell.run("apt-get", &install, &env)?;
-    if let Some(absent) = missing.iter().find(|package| find_program(package.program).is_none()) {
-        bail!("package {} was installed, but there is no program `{}`", absent.name, absent.program);
+    if let Some(absent) = missing.iter().find(|package| !package.is_there()) {
+        bail!("package {} was installed, but there is no `{}`", absent.name, absent.program);
     }
     Ok(())
 }
@@ -77,7 +97,7 @@ fn programs(missing: &[&Package]) -> String {
 }
 
 /// Only root may install packages. `std` does not tell the user id; `/proc` does.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| effective_uid(&status) == Some(0))
 }
 

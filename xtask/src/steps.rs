@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
 use crate::shell::Shell;
-use crate::{purity, setup};
+use crate::{lab, purity, setup};
 
 /// What became of a step that did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tests", about: "all tests, by nextest", fast: true, check: tests },
     Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
     Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
+    Step { name: "lab", about: "a BIOS and a UEFI machine netboot and become ready", fast: false, check: in_lab },
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
 ];
 
@@ -145,6 +146,22 @@ fn examples(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
     Ok(Done::Passed)
 }
 
+fn in_lab(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if let Some(why) = lab::why_impossible() {
+        if is_ci(std::env::var("CI").ok().as_deref()) {
+            bail!("the machine that checks changes must be able to run the lab: {why}");
+        }
+        return Ok(Done::LeftOut(why));
+    }
+    lab::run(shell, &lab::LabArgs::default())?;
+    Ok(Done::Passed)
+}
+
+/// Whether the variable `CI` says that this is the machine that checks each change.
+fn is_ci(variable: Option<&str>) -> bool {
+    variable.is_some_and(|value| !["", "0", "false"].contains(&value))
+}
+
 fn deny(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {
     if !shell.has_cargo_subcommand("deny") {
         if !args.deny {
@@ -180,6 +197,12 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn the_variable_ci_counts_unless_it_says_no() {
+        assert!(is_ci(Some("true")) && is_ci(Some("1")));
+        assert!(!is_ci(None) && !is_ci(Some("false")) && !is_ci(Some("")));
     }
 
     #[test]
