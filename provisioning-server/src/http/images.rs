@@ -15,6 +15,7 @@ use provisioning_core::ports::StoreError;
 use serde_json::{Value, json};
 
 use super::App;
+use super::audit::Subject;
 use super::body::{self, Fields};
 use super::problem::{Kind, Problem};
 use super::view::ImageView;
@@ -57,7 +58,11 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let sha256 = imported.sha256;
     let image = imported.into_image(app.orchestrator.new_image_id(), app.orchestrator.now());
     match app.orchestrator.add_image(&image).await {
-        Ok(()) => Ok((StatusCode::CREATED, Json(ImageView::new(&image))).into_response()),
+        Ok(()) => {
+            let mut response = (StatusCode::CREATED, Json(ImageView::new(&image))).into_response();
+            response.extensions_mut().insert(Subject(image.name.clone()));
+            Ok(response)
+        }
         // Importing twice is importing once.
         Err(OperatorError::Store(StoreError::ImageExists(id))) => {
             let known = app.image(&id.to_string()).await?;
