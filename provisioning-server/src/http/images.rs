@@ -15,6 +15,7 @@ use provisioning_core::ports::StoreError;
 use serde_json::{Value, json};
 
 use super::App;
+use super::audit::Subject;
 use super::body::{self, Fields};
 use super::problem::{Kind, Problem};
 use super::view::ImageView;
@@ -60,7 +61,9 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     };
     let (is_new, image) = keep(&app, imported).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(ImageView::new(&image))).into_response())
+    let mut response = (status, Json(ImageView::new(&image))).into_response();
+    response.extensions_mut().insert(Subject(image.name));
+    Ok(response)
 }
 
 /// Writes down an image whose file is in the store; whether it is new there.
@@ -101,14 +104,13 @@ async fn upload(app: &App, headers: &HeaderMap, body: Body) -> Result<Imported, 
     if announced.is_some_and(|length| length > UPLOAD_BYTES_MAX) {
         return Err(too_large());
     }
-    let mut stream = body.into_data_stream();
+    let mut stream = body::paced(body);
     let mut taken: u64 = 0;
-    let limited =
-        (&mut stream).map_err(|error| -> Box<dyn std::error::Error + Send + Sync> { error.into() }).and_then(|bytes| {
-            taken += bytes.len() as u64;
-            let within = taken <= UPLOAD_BYTES_MAX;
-            async move { if within { Ok(bytes) } else { Err("more bytes than an image may have".into()) } }
-        });
+    let limited = (&mut stream).and_then(|bytes| {
+        taken += bytes.len() as u64;
+        let within = taken <= UPLOAD_BYTES_MAX;
+        async move { if within { Ok(bytes) } else { Err("more bytes than an image may have".into()) } }
+    });
     let outcome = app.images.store().import_stream(limited, announced, |_| ()).await;
     if outcome.is_err() {
         // A sender that is cut off would not see why its file was refused.

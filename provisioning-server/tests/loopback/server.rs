@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use provisioning_core::model::{Release, Secret};
 use provisioning_server::config::Config;
 use provisioning_sim::real::fleet::{ClusterOptions, FleetOptions};
@@ -99,6 +101,13 @@ impl Server {
         }
     }
 
+    /// SIGHUP: it reads its certificate again.
+    pub(crate) fn hang_up(&self) {
+        let child = self.child.as_ref().expect("the server runs");
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        kill(pid, Signal::SIGHUP).unwrap();
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.child.is_none()
     }
@@ -110,6 +119,21 @@ impl Server {
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
             panic!("the server ended with {ended}; its last words, latest first:\n{}", tail.join("\n"));
         }
+    }
+
+    /// The same server over TLS, with a certificate that it makes for itself and a door for firmware; what its fleet has
+    /// to be told besides is known once it has started.
+    pub(crate) fn over_tls(&mut self, options: &mut FleetOptions) {
+        let path = self.dir.path().join("provisioning.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let host: IpAddr = self.base.trim_start_matches("http://").split(':').next().unwrap().parse().unwrap();
+        let boot = format!("{host}:{}", free_port(host));
+        let with_tls = format!("  tls:\n    self_signed: true\n  boot_listen: {boot}\n  data_dir");
+        let config = config.replace("public_url: http:", "public_url: https:").replace("  data_dir", &with_tls);
+        std::fs::write(&path, config).unwrap();
+        self.base = self.base.replace("http:", "https:");
+        options.server.clone_from(&self.base);
+        options.boot_server = Some(format!("http://{boot}"));
     }
 
     pub(crate) fn base(&self) -> &str {
