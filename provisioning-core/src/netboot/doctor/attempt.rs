@@ -95,7 +95,9 @@ impl<'a> Attempt<'a> {
 
     fn step(&self, step: Step, reached: Option<Step>, next: Option<Step>) -> StepSeen {
         let done_at = self.first_at(step);
-        let is_done = done_at.is_some() || (self.is_downloaded(step) && Some(step) <= reached);
+        // No installer asks for its answer before it was loaded.
+        let is_implied = Step::KernelFetched <= step && step <= Step::InitrdFetched && Some(step) < reached;
+        let is_done = done_at.is_some() || is_implied || self.is_downloaded(step);
         let mark = match () {
             () if is_done => Mark::Done,
             () if Some(step) == next => Mark::Next,
@@ -196,8 +198,7 @@ fn step_of(trace: &Trace, before: Option<Step>) -> Option<Step> {
             }
             Sighted::FileSent { file } | Sighted::FileMissing { file } if is_autoexec(file) => return None,
             Sighted::FileSent { .. } => Step::ProgramLoaded,
-            Sighted::FileMissing { .. } => Step::ProgramAsked,
-            Sighted::FileBroken { .. } => Step::ProgramAsked,
+            Sighted::FileMissing { .. } | Sighted::FileBroken { .. } => Step::ProgramAsked,
         },
         Trace::ScriptAsked { .. } => Step::ScriptFetched,
         Trace::AnswerFetched => Step::AnswerFetched,
@@ -219,14 +220,13 @@ fn detail_of(trace: &Trace) -> Option<String> {
             Sighted::LeftAlone(_) => Some("left alone: not registered".to_owned()),
             Sighted::Offered { file, .. } => file.clone(),
             Sighted::BootServerAsked { file, .. } => {
-                Some(format!("port 4011{}", file.iter().map(|f| format!(", {f}")).collect::<String>()))
+                Some(file.as_ref().map_or("port 4011".to_owned(), |file| format!("port 4011, {file}")))
             }
             Sighted::Requested { address } | Sighted::Acknowledged { address } => Some(address.to_string()),
-            Sighted::NoAddress { why } | Sighted::Denied { why } => Some(why.clone()),
             Sighted::FileSent { file } => Some(file.clone()),
             Sighted::FileMissing { file } => Some(format!("{file} is not there")),
             Sighted::FileBroken { .. } if is_size_probe(what) => Some("asked for its size first".to_owned()),
-            Sighted::FileBroken { why, .. } => Some(why.clone()),
+            Sighted::NoAddress { why } | Sighted::Denied { why } | Sighted::FileBroken { why, .. } => Some(why.clone()),
         },
         Trace::ScriptAsked { told, agent } => {
             let told = match told {

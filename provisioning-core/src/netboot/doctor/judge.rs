@@ -91,9 +91,8 @@ fn program_asked(attempt: &Attempt<'_>, quiet: Duration) -> Finding {
         _ => None,
     });
     match trouble {
-        Some(Finding::ProgramBroken(_)) if quiet < PROGRAM_PATIENCE => Finding::UnderWay,
+        Some(Finding::ProgramBroken(_)) | None if quiet < PROGRAM_PATIENCE => Finding::UnderWay,
         Some(trouble) => trouble,
-        None if quiet < PROGRAM_PATIENCE => Finding::UnderWay,
         None => Finding::ProgramNeverFetched,
     }
 }
@@ -156,9 +155,10 @@ fn installer_told(case: &Case<'_>, attempt: &Attempt<'_>, quiet: Duration) -> Fi
         () if kernel.is_begun() || initrd.is_begun() => {
             let (bytes, total) = (kernel.bytes + initrd.bytes, kernel.total + initrd.total);
             let slow = if kernel.is_done() && !initrd.is_begun() { kernel } else { initrd };
-            match quiet < patience {
-                true => Finding::Downloading(bytes.saturating_mul(100).checked_div(total).unwrap_or(0).min(100)),
-                false => Finding::DownloadStalled(slow),
+            if quiet < patience {
+                Finding::Downloading(bytes.saturating_mul(100).checked_div(total).unwrap_or(0).min(100))
+            } else {
+                Finding::DownloadStalled(slow)
             }
         }
         () if quiet < SCRIPT_PATIENCE => Finding::UnderWay,

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod judge;
+mod remedy;
 mod words;
 
 use serde::Serialize;
@@ -270,6 +271,7 @@ pub fn diagnose(case: &Case<'_>) -> Diagnosis {
     let attempt = attempt::Attempt::latest(case);
     let finding = judge::judge(case, &attempt);
     let missing = words::missing(&finding, &attempt);
+    let remedy = remedy::remedy_of(&finding, case);
     Diagnosis {
         mac: case.mac,
         finding: words::name(&finding),
@@ -277,9 +279,9 @@ pub fn diagnose(case: &Case<'_>) -> Diagnosis {
         summary: words::summary(&finding, case),
         reached: attempt.reached(),
         missing,
-        likely_cause: words::cause(&finding, case),
-        advice: words::advice(&finding, case),
-        snippet: words::snippet(&finding, case.public_url),
+        likely_cause: remedy.cause,
+        advice: remedy.advice,
+        snippet: remedy::snippet(&finding, case.public_url),
         notes: words::notes(&attempt),
         last_seen_at: case.trail.last().map(|print| print.at),
         steps: attempt.steps(missing),

@@ -1,12 +1,8 @@
-//! Findings in words: what is the matter, why that is likely, and what an operator can do about it.
+//! Findings in words: what is the matter, and how much it matters. What to do about it stands in `remedy`.
 
 use super::attempt::Attempt;
-use super::{Case, Finding, Severity, Snippet, Step};
+use super::{Case, Finding, Severity, Step};
 use crate::machine::Phase;
-use crate::model::BaseUrl;
-
-/// Prints the snippet for other DHCP servers.
-const SNIPPET_COMMAND: &str = "provisioning dhcp-snippet dnsmasq|isc|kea|mikrotik|opnsense";
 
 /// A finding's stable name.
 pub(super) fn name(finding: &Finding) -> &'static str {
@@ -46,14 +42,13 @@ pub(super) fn name(finding: &Finding) -> &'static str {
 pub(super) fn severity(finding: &Finding, phase: Option<Phase>) -> Severity {
     let is_awaited = matches!(phase, Some(Phase::PxeReady | Phase::PxeBooted));
     match finding {
-        Finding::Done | Finding::BootsDisk | Finding::Downloading(_) => Severity::Fine,
-        Finding::UnderWay => Severity::Waiting,
-        Finding::NotArmed(Phase::PxeReady) => Severity::Waiting,
+        Finding::UnderWay | Finding::NotArmed(Phase::PxeReady) => Severity::Waiting,
         Finding::NeverSeen if is_awaited || phase.is_none() => Severity::Attention,
-        Finding::NeverSeen => Severity::Fine,
-        Finding::NotRegistered | Finding::NotArmed(_) | Finding::OtherNic(_) | Finding::NetbootLoop(_) => {
-            Severity::Attention
+        // Any NIC of a host will do.
+        Finding::NeverSeen | Finding::OtherNic(_) | Finding::Done | Finding::BootsDisk | Finding::Downloading(_) => {
+            Severity::Fine
         }
+        Finding::NotRegistered | Finding::NotArmed(_) | Finding::NetbootLoop(_) => Severity::Attention,
         Finding::LeftAlone if phase.is_none() => Severity::Attention,
         // A machine that nobody waits for may stop netbooting where it likes.
         _ if phase.is_none() || is_awaited => Severity::Trouble,
@@ -137,210 +132,6 @@ pub(super) fn summary(finding: &Finding, case: &Case<'_>) -> String {
     plain.to_owned()
 }
 
-/// Why it is likely so.
-pub(super) fn cause(finding: &Finding, case: &Case<'_>) -> Option<String> {
-    let url = case.public_url;
-    Some(match finding {
-        Finding::NeverSeen => "the machine is off, boots from its disk, or its requests do not reach the boot server: \
-            another VLAN, or a switch that takes half a minute to open the port"
-            .to_owned(),
-        Finding::OtherNic(_) => "its firmware tries that NIC first, or the cable is plugged in there".to_owned(),
-        Finding::LeftAlone if case.phase.is_some() => {
-            "it asked before its host was registered, or the boot server has not taken over the new plan".to_owned()
-        }
-        Finding::LeftAlone => "pxe.respond_to is `registered`, and no host has this address".to_owned(),
-        Finding::NoAddress(why) => format!("the boot server says: {why}; the subnet is not the machine's"),
-        Finding::NoOffer => {
-            "the boot server sees the request and has nothing for this kind of machine, or it came from a network that \
-             it does not serve"
-                .to_owned()
-        }
-        Finding::Denied(why) => format!("it asks for an address of another network or DHCP server ({why})"),
-        Finding::OfferIgnored => {
-            "this firmware does not merge a proxy offer with the offer of the site's DHCP server; \
-            else another PXE server on this network answered first, or a firewall drops UDP port 4011"
-                .to_owned()
-        }
-        Finding::OfferNotTaken => "another DHCP server on this network answered first".to_owned(),
-        Finding::HttpBootSilent => format!(
-            "the firmware could not fetch iPXE over HTTP from {url}: a firewall, an address that it cannot reach, HTTPS \
-             only in its settings, or Secure Boot"
-        ),
-        Finding::ProgramNeverFetched => "TFTP does not get through: a firewall on UDP port 69, or an address of ours \
-            that the machine cannot reach"
-            .to_owned(),
-        Finding::ProgramMissing(_) => "the iPXE programs are not where the boot server looks for them, or the site's \
-            own DHCP server names another file"
-            .to_owned(),
-        Finding::ProgramBroken(why) => {
-            format!("packets are lost, or a firewall lets only the first one through ({why})")
-        }
-        Finding::ProgramNotStarted(_) => {
-            "Secure Boot refuses iPXE, which is not signed by Microsoft; else the program \
-            is damaged, or not made for this kind of firmware"
-                .to_owned()
-        }
-        Finding::IpxeWithoutAddress => {
-            "the switch closes the port for half a minute when iPXE resets the NIC (spanning \
-            tree), no DHCP server hands out addresses here, or this iPXE does not know the NIC"
-                .to_owned()
-        }
-        Finding::ScriptNotFetched => format!(
-            "the machine cannot reach {url}: a firewall, a wrong server.public_url, \
-            or a name that its DNS server does not know"
-        ),
-        Finding::UrlTooLong(_) => "server.public_url, or the URL in the site's own DHCP server, is too long".to_owned(),
-        Finding::NotRegistered => "no host was registered with this address".to_owned(),
-        Finding::NotArmed(Phase::PxeReady) => "the rebuild was started after the machine had asked".to_owned(),
-        Finding::NotArmed(Phase::Failed) => "its last operation has failed; only a new one arms it".to_owned(),
-        Finding::NotArmed(_) => "nobody has started a rebuild of this host".to_owned(),
-        Finding::NetbootLoop(_) => {
-            "the network comes first in its boot order and its disk does not boot: the firmware \
-            goes round"
-                .to_owned()
-        }
-        Finding::KernelNotFetched => format!(
-            "the URLs in the script lead nowhere for it: {url} is not reachable from \
-            this network, or HTTPS is asked of an iPXE that cannot do it"
-        ),
-        Finding::DownloadStalled(_) => "the link is broken or very slow, or the machine has too little memory for \
-            the image"
-            .to_owned(),
-        Finding::AnswerNotAsked => "the installer's kernel does not know the NIC or the machine has too little memory \
-            (8 GiB are safe); else DHCP gives the installer no address"
-            .to_owned(),
-        Finding::InstallerRestarts(_) => {
-            "the installer's kernel crashes, or the machine has too little memory for the \
-            image (8 GiB are safe)"
-                .to_owned()
-        }
-        Finding::AnswerRefused(_)
-        | Finding::UnderWay
-        | Finding::Downloading(_)
-        | Finding::BootsDisk
-        | Finding::Done => return None,
-    })
-}
-
-/// What to do, the likeliest remedy first.
-pub(super) fn advice(finding: &Finding, case: &Case<'_>) -> Vec<String> {
-    let (url, mac) = (case.public_url, case.mac);
-    let lines: &[&str] = match finding {
-        Finding::NeverSeen => &[
-            "Switch it on and choose network boot, usually F12 or F11 at its start",
-            "Compare the address with the one on the machine's label or in its firmware",
-            "Put it into the boot server's VLAN (pxe.interface), or let the router relay DHCP to this server",
-            "Turn on portfast (edge port) at its switch port",
-        ],
-        Finding::OtherNic(other) => {
-            return vec![
-                format!("Nothing, if {other} is the NIC it shall boot from"),
-                "Else move the cable, or change the firmware's boot order".to_owned(),
-            ];
-        }
-        Finding::LeftAlone if case.phase.is_some() => &["Restart the machine into the network once more"],
-        Finding::LeftAlone => {
-            return vec![
-                format!("Adopt it: provisioning discovered adopt {mac} NAME --server-type KEY"),
-                "Or set pxe.respond_to: all, so that unknown machines are answered too".to_owned(),
-            ];
-        }
-        Finding::NoAddress(_) => &[
-            "Set pxe.interface and pxe.subnet to the network that the machine is in",
-            "If it is behind a router, let that relay DHCP to this server",
-        ],
-        Finding::NoOffer => &[
-            "Check the boot server's warnings in the log: a missing iPXE program leaves its kind of machine unanswered",
-            "Set pxe.interface to the interface of the machine's network",
-            "In the firmware, choose IPv4 PXE and not IPv6",
-        ],
-        Finding::Denied(_) => {
-            &["See that only one DHCP server hands out addresses on this network", "Power it off and on"]
-        }
-        Finding::OfferIgnored => &[
-            "Put the lines below into the site's own DHCP server: then there is one offer, and nothing to merge",
-            "Switch off other PXE servers on this network (WDS, FOG, MAAS, a NAS)",
-            "Let UDP ports 67, 69 and 4011 through this server's firewall",
-        ],
-        Finding::OfferNotTaken => {
-            &["Switch the other DHCP server off on this network, or set pxe.mode: proxy to live beside it"]
-        }
-        Finding::HttpBootSilent => {
-            return vec![
-                format!("Let TCP through to {url} from the machine's network"),
-                "Allow plain HTTP in the firmware's HTTP Boot settings, and turn Secure Boot off".to_owned(),
-                "Or choose PXE over IPv4 instead of HTTP Boot".to_owned(),
-            ];
-        }
-        Finding::ProgramNeverFetched => &[
-            "Let UDP port 69 through this server's firewall, in both directions",
-            "Check that the machine's network can reach this server's address",
-        ],
-        Finding::ProgramMissing(_) => &[
-            "Install the iPXE programs (Debian's package ipxe), or set pxe.ipxe_dir to where they are",
-            "If the site's own DHCP server names the file, let it name undionly.kpxe (BIOS) or ipxe.efi (UEFI)",
-        ],
-        Finding::ProgramBroken(_) => &[
-            "Start it once more: one broken transfer means little",
-            "Let UDP through in both directions: TFTP answers from a port of its own",
-            "Look for a damaged cable or a jumbo-frame mismatch",
-        ],
-        Finding::ProgramNotStarted(_) => &[
-            "Turn Secure Boot off in the firmware",
-            "See that UEFI machines get ipxe.efi and BIOS machines undionly.kpxe",
-            "Use a newer iPXE (Debian 13's), or snponly.efi where ipxe.efi does not know the NIC",
-        ],
-        Finding::IpxeWithoutAddress => &[
-            "Turn on portfast (edge port) at its switch port",
-            "See that a DHCP server hands out addresses on this network",
-            "Use a newer iPXE, or snponly.efi, which drives the NIC through the firmware",
-        ],
-        Finding::ScriptNotFetched => {
-            return vec![
-                format!("Open {url}/healthz from another machine of this network: it says ok"),
-                "Let TCP through this server's firewall on that port".to_owned(),
-                "Set server.public_url to an address that machines can reach; an IP address needs no DNS".to_owned(),
-            ];
-        }
-        Finding::UrlTooLong(_) => &["Use a short server.public_url, such as http://10.0.0.2:8080"],
-        Finding::NotRegistered => {
-            return vec![format!("Adopt it: provisioning discovered adopt {mac} NAME --server-type KEY")];
-        }
-        Finding::NotArmed(Phase::PxeReady) => &["Restart the machine into the network"],
-        Finding::NotArmed(_) => &["Start a rebuild of the host, then restart the machine into the network"],
-        Finding::NetbootLoop(_) => &[
-            "Look at its screen: does the disk boot? If not, rebuild the host",
-            "Put the disk first in its boot order, or leave the network first: a working disk is booted either way",
-        ],
-        Finding::KernelNotFetched => {
-            return vec![
-                format!("Open {url}/healthz from another machine of this network: it says ok"),
-                "Look at the machine's screen: iPXE names the file and the reason".to_owned(),
-                "Use http:// in server.public_url, or an iPXE that can do HTTPS (Debian 13's)".to_owned(),
-            ];
-        }
-        Finding::DownloadStalled(_) => &[
-            "Look at the machine's screen for an error of iPXE",
-            "Give it more memory, 8 GiB at least: the whole image is held in it",
-            "Check cable and switch port, then restart the machine into the network",
-        ],
-        Finding::AnswerNotAsked => &[
-            "Look at the machine's screen: the installer says what it waits for",
-            "Give it 8 GiB of memory or more: the whole image is held in it",
-            "See that DHCP also answers an ordinary client on this network",
-        ],
-        Finding::InstallerRestarts(_) => &[
-            "Look at the machine's screen for a kernel panic",
-            "Give it 8 GiB of memory or more",
-            "Try a newer image: its kernel knows newer hardware",
-        ],
-        Finding::AnswerRefused(_) => &["Mend what the refusal names, then restart the machine into the network"],
-        Finding::UnderWay => &["Look again in a moment"],
-        Finding::Downloading(_) | Finding::BootsDisk | Finding::Done => &[],
-    };
-    lines.iter().map(|line| (*line).to_owned()).collect()
-}
-
 /// What is worth knowing beside the finding.
 pub(super) fn notes(attempt: &Attempt<'_>) -> Vec<String> {
     let old = attempt.agent().filter(|agent| is_outdated(agent));
@@ -370,36 +161,6 @@ fn is_outdated(agent: &str) -> bool {
     }
 }
 
-/// What to put into the site's own DHCP server, where that is the remedy.
-pub(super) fn snippet(finding: &Finding, public_url: &BaseUrl) -> Option<Snippet> {
-    if *finding != Finding::OfferIgnored {
-        return None;
-    }
-    let url = public_url.join("/ipxe/${mac}");
-    let server = host_of(public_url);
-    let lines = vec![
-        "# dnsmasq, beside its own dhcp-range".to_owned(),
-        "dhcp-userclass=set:ipxe,iPXE".to_owned(),
-        "dhcp-match=set:ipxe,175".to_owned(),
-        "dhcp-match=set:efi64,option:client-arch,7".to_owned(),
-        "dhcp-match=set:efi64,option:client-arch,9".to_owned(),
-        format!("dhcp-boot=tag:ipxe,{url},,{server}"),
-        format!("dhcp-boot=tag:!ipxe,tag:efi64,ipxe.efi,,{server}"),
-        format!("dhcp-boot=tag:!ipxe,tag:!efi64,undionly.kpxe,,{server}"),
-    ];
-    Some(Snippet { server: "dnsmasq", lines, command: SNIPPET_COMMAND })
-}
-
-/// The host of our URL: by default the boot server's address too.
-fn host_of(url: &BaseUrl) -> &str {
-    let rest = url.as_str().split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
-        Some((address, _)) => address,
-        None => authority.split(':').next().unwrap_or(authority),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -418,17 +179,6 @@ mod tests {
             "iPXE/",
         ] {
             assert!(!is_outdated(new), "{new}");
-        }
-    }
-
-    #[test]
-    fn the_host_of_a_url_is_without_port_and_brackets() {
-        for (url, host) in [
-            ("http://10.0.0.2:8080", "10.0.0.2"),
-            ("https://boot.lan/a", "boot.lan"),
-            ("http://[fd00::2]:80", "fd00::2"),
-        ] {
-            assert_eq!(host_of(&url.parse().unwrap()), host);
         }
     }
 }
