@@ -13,7 +13,7 @@ use super::site::{Settings, Site};
 use super::story::Story;
 
 /// How long a machine may take for what it does by itself.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(420);
 
 type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 

@@ -11,7 +11,7 @@ use super::site::Site;
 use super::story::Story;
 
 /// How long a machine may take from one phase to the next: firmware under translation on a busy computer.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(420);
 /// How long after a machine was seen it may take to be listed.
 const LISTED: Duration = Duration::from_secs(20);
 /// How often the server is asked.
