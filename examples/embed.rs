@@ -107,6 +107,7 @@ fn mini_pc() -> anyhow::Result<ServerType> {
 fn site() -> anyhow::Result<Site> {
     Ok(Site {
         public_url: "http://10.0.0.2:8080".parse()?,
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse()?,
         country: "at".parse()?,

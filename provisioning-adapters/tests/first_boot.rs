@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself may")]
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -11,13 +12,19 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use provisioning_core::model::{BootToken, HostId, OperationId, PhoneHome, Timestamp};
+use axum::serve::Listener;
+use provisioning_core::model::{BootToken, CertFingerprint, HostId, OperationId, PhoneHome, Timestamp};
 use provisioning_core::render::{FirstBootScript, first_boot_script};
+use sha2::Digest as _;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
 
 /// What the script calls besides the program that sends.
-const TOOLS: [&str; 10] = ["awk", "cat", "getent", "ip", "mktemp", "openssl", "rm", "sed", "sh", "tr"];
+const TOOLS: [&str; 11] = ["awk", "cat", "getent", "ip", "mktemp", "openssl", "rm", "sed", "sh", "timeout", "tr"];
 
 #[derive(Debug)]
 struct Received {
@@ -64,18 +71,73 @@ struct Booted {
     host: HostId,
 }
 
+/// A certificate of its own for each server, as `server.tls.self_signed` makes one.
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+    fingerprint: CertFingerprint,
+}
+
+impl TlsListener {
+    fn over(tcp: TcpListener) -> Self {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let fingerprint = CertFingerprint::new(sha2::Sha256::digest(made.cert.der()).into());
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.into()], key);
+        Self { tcp, acceptor: Arc::new(config.unwrap()).into(), fingerprint }
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, from) = self.tcp.accept().await.unwrap();
+            // Whoever only looks at the certificate, or does not like it, hangs up.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
 impl Booted {
     async fn with(sender: &str) -> Self {
-        let memory = Shared::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let public_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::against(listener, &url, None, sender)
+    }
+
+    /// Against a TLS server, with the certificate that the script was told of: its own, or another one.
+    async fn pinning(sender: &str, told: impl FnOnce(CertFingerprint) -> CertFingerprint) -> Self {
+        let listener = TlsListener::over(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let url = format!("https://{}", listener.tcp.local_addr().unwrap());
+        let fingerprint = told(listener.fingerprint);
+        Self::against(listener, &url, Some(fingerprint), sender)
+    }
+
+    fn against(
+        listener: impl Listener<Addr = SocketAddr>,
+        url: &str,
+        tls_fingerprint: Option<CertFingerprint>,
+        sender: &str,
+    ) -> Self {
+        let memory = Shared::default();
+        let public_url = url.parse().unwrap();
         let app = Router::new().fallback(phone_home).with_state(memory.clone());
         tokio::spawn(async move { axum::serve(listener, app.into_make_service()).await });
 
         let at = Timestamp::from_millis(1_700_000_000_000);
         let token = BootToken::new(OperationId::new(at, [1; 10]), [2; 16]);
         let host = HostId::new(at, [3; 10]);
-        let text = first_boot_script(&FirstBootScript { public_url: &public_url, host, token: &token });
+        let text =
+            first_boot_script(&FirstBootScript { public_url: &public_url, host, token: &token, tls_fingerprint });
         let booted = Self { directory: tempfile::tempdir().unwrap(), memory, token, host };
         fs::create_dir(booted.path("bin")).unwrap();
         for tool in TOOLS {
@@ -127,8 +189,7 @@ fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing from this machine: install the Debian package that has it"))
 }
 
-async fn is_heard_after_a_busy_answer(sender: &str) {
-    let booted = Booted::with(sender).await;
+async fn is_heard_after_a_busy_answer(booted: Booted) {
     booted.memory.lock().unwrap().refusals = 1;
     let output = booted.boot().await;
     assert!(output.status.success(), "{output:?}");
@@ -151,17 +212,17 @@ async fn is_heard_after_a_busy_answer(sender: &str) {
 
 #[tokio::test]
 async fn curl_is_heard_after_a_busy_answer() {
-    is_heard_after_a_busy_answer("curl").await;
+    is_heard_after_a_busy_answer(Booted::with("curl").await).await;
 }
 
 #[tokio::test]
 async fn wget_is_heard_after_a_busy_answer() {
-    is_heard_after_a_busy_answer("wget").await;
+    is_heard_after_a_busy_answer(Booted::with("wget").await).await;
 }
 
 #[tokio::test]
 async fn perl_is_heard_after_a_busy_answer() {
-    is_heard_after_a_busy_answer("perl").await;
+    is_heard_after_a_busy_answer(Booted::with("perl").await).await;
 }
 
 #[tokio::test]
@@ -177,4 +238,30 @@ async fn a_server_that_never_listens_leaves_the_script_for_the_next_boot() {
     booted.memory.lock().unwrap().refusals = 0;
     assert!(booted.boot().await.status.success());
     assert!(!booted.path("proxmox-first-boot").exists());
+}
+
+/// The token goes to the server with the certificate that the script was told of, and to no other.
+async fn trusts_one_certificate(sender: &str) {
+    is_heard_after_a_busy_answer(Booted::pinning(sender, |own| own).await).await;
+
+    let booted = Booted::pinning(sender, |_| CertFingerprint::new([7; 32])).await;
+    let output = booted.boot().await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(booted.memory.lock().unwrap().received.len(), 0, "nothing was sent to a stranger");
+    assert!(!booted.read("arguments").contains(&booted.token.expose()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_trusts_the_certificate_that_it_was_told_of() {
+    trusts_one_certificate("curl").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wget_trusts_the_certificate_that_it_was_told_of() {
+    trusts_one_certificate("wget").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn perl_trusts_the_certificate_that_it_was_told_of() {
+    trusts_one_certificate("perl").await;
 }

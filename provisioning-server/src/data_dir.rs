@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use provisioning_core::model::Secret;
+use provisioning_core::model::{Secret, Timestamp};
 use provisioning_core::ports::Entropy;
 
+use crate::access::{Access, NewToken, Scope, TokenBook, TokenBookError, TokenDigest};
 use crate::config::AuthConfig;
-use crate::http::auth::{Access, TokenDigest, new_token};
 
 /// A data directory, locked as long as this lives.
 #[derive(Debug)]
@@ -56,41 +56,67 @@ impl DataDir {
         self.path.join("vault.key")
     }
 
-    /// Who may operate. The first start without a configured token makes one, and gives it back to be shown; only its
-    /// digest is kept.
+    /// The file of the operators' tokens.
+    pub fn tokens_file(&self) -> PathBuf {
+        self.path.join("tokens.json")
+    }
+
+    /// The operators' tokens.
     ///
     /// # Errors
-    /// When the digest cannot be read or written.
+    /// When their file cannot be read.
+    pub fn tokens(&self) -> Result<TokenBook, DataDirError> {
+        Ok(TokenBook::open(self.tokens_file())?)
+    }
+
+    /// Who may operate. The first start that has neither a configured nor a kept token makes one named `admin`, and
+    /// gives it back to be shown; only its digest is kept.
+    ///
+    /// # Errors
+    /// When the tokens cannot be read or written.
     pub fn access(
         &self,
         auth: &AuthConfig,
+        now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<(Access, Option<Secret<String>>), DataDirError> {
+    ) -> Result<(Access, TokenBook, Option<Secret<String>>), DataDirError> {
+        let tokens = self.tokens()?;
+        self.adopt_old_token(&tokens, now, entropy)?;
         match auth {
-            AuthConfig::Open => Ok((Access::Open, None)),
-            AuthConfig::Token { admin: Some(token) } => Ok((Access::Token(TokenDigest::of(token.expose())), None)),
-            AuthConfig::Token { admin: None } => self.own_token(entropy),
+            AuthConfig::Open => Ok((Access::Open, tokens, None)),
+            AuthConfig::Token { admin: Some(token) } => {
+                Ok((Access::Token(TokenDigest::of(token.expose())), tokens, None))
+            }
+            AuthConfig::Token { admin: None } if tokens.is_empty() => {
+                let (_, token) = tokens.create(admin(), now, entropy)?;
+                Ok((Access::Stored, tokens, Some(token)))
+            }
+            AuthConfig::Token { admin: None } => Ok((Access::Stored, tokens, None)),
         }
     }
 
-    fn own_token(&self, entropy: &dyn Entropy) -> Result<(Access, Option<Secret<String>>), DataDirError> {
+    /// Before there were named tokens, the one token's digest was kept in a file of its own.
+    fn adopt_old_token(&self, tokens: &TokenBook, now: Timestamp, entropy: &dyn Entropy) -> Result<(), DataDirError> {
         let path = self.path.join("admin-token.sha256");
         let failed = |source| DataDirError::Io { path: path.clone(), source };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let digest = TokenDigest::from_hex(text.trim());
-                let digest = digest.ok_or_else(|| DataDirError::Digest { path: path.clone() })?;
-                Ok((Access::Token(digest), None))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let token = new_token(entropy);
-                let digest = TokenDigest::of(token.expose());
-                write_private(&path, &format!("{}\n", digest.to_hex())).map_err(failed)?;
-                Ok((Access::Token(digest), Some(token)))
-            }
-            Err(error) => Err(failed(error)),
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let digest = TokenDigest::from_hex(text.trim());
+        let digest = digest.ok_or_else(|| DataDirError::Digest { path: path.clone() })?;
+        if tokens.list().iter().all(|row| row.digest != digest) {
+            tokens.add(admin(), digest, now, entropy)?;
         }
+        std::fs::remove_file(&path).map_err(failed)
     }
+}
+
+/// The token of the first start.
+fn admin() -> NewToken {
+    let name = "admin".parse().expect("these are letters");
+    NewToken { name, scope: Scope::Full, expires: None }
 }
 
 /// The socket through which this user operates a running server without a token.
@@ -99,7 +125,7 @@ pub fn control_socket(data_dir: &Path) -> PathBuf {
 }
 
 /// Writes a file that only this user can read; it is there whole or not at all.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
     file.write_all(text.as_bytes())?;
@@ -116,6 +142,9 @@ pub enum DataDirError {
         /// The directory.
         path: PathBuf,
     },
+    /// The operators' tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenBookError),
     /// The digest of the operators' token is none.
     #[error("{} holds no digest; remove it, and the next start makes a new token", path.display())]
     Digest {
@@ -161,13 +190,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         let auth = AuthConfig::Token { admin: None };
-        let (access, token) = data.access(&auth, &Sevens).unwrap();
+        let now = Timestamp::from_millis(1_000);
+        let (access, tokens, token) = data.access(&auth, now, &Sevens).unwrap();
         let token = token.unwrap();
-        assert_eq!(access, Access::Token(TokenDigest::of(token.expose())));
-        assert_eq!(data.access(&auth, &Sevens).unwrap().0, access);
-        assert!(data.access(&auth, &Sevens).unwrap().1.is_none());
-        let file = dir.path().join("admin-token.sha256");
+        assert_eq!(access, Access::Stored);
+        assert_eq!(tokens.verify(token.expose(), now).unwrap().name.as_str(), "admin");
+        let (_, again, none) = data.access(&auth, now, &Sevens).unwrap();
+        assert!(none.is_none());
+        assert!(again.verify(token.expose(), now).is_ok());
+        let file = data.tokens_file();
         assert!(!std::fs::read_to_string(&file).unwrap().contains(token.expose()));
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_token_of_an_older_release_still_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let old = dir.path().join("admin-token.sha256");
+        std::fs::write(&old, format!("{}\n", TokenDigest::of("prov_old").to_hex())).unwrap();
+        let now = Timestamp::from_millis(1_000);
+        let (_, tokens, made) = data.access(&AuthConfig::Token { admin: None }, now, &Sevens).unwrap();
+        assert!(made.is_none() && !old.exists());
+        assert_eq!(tokens.verify("prov_old", now).unwrap().name.as_str(), "admin");
     }
 }

@@ -22,7 +22,7 @@ use provisioning_sim::real::host::{HostEvent, Timing};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::serve::{start_logging, stop_signal};
-use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, Origins, PxeConfig, ServerConfig};
+use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, LoginConfig, Origins, PxeConfig, ServerConfig};
 use crate::data_dir::DataDir;
 use crate::http::listen;
 use crate::wire::{access, wire};
@@ -147,6 +147,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
     let cluster = options.cluster.as_ref().map(cluster).transpose()?;
     let site = Site {
         public_url: url.parse()?,
+        boot_url: None,
         tls_fingerprint: None,
         domain: "demo.internal".parse()?,
         country: "us".parse()?,
@@ -172,13 +173,14 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
     let auth = if listen.ip().is_loopback() { AuthConfig::Open } else { AuthConfig::Token { admin: None } };
     Ok(Config {
         path: PathBuf::new(),
-        server: ServerConfig { listen, data_dir: data_dir.to_owned() },
+        server: ServerConfig { listen, data_dir: data_dir.to_owned(), tls: None, boot_listen: None },
         site,
         ssh_port: options.ssh_port,
         policy: Policy::default(),
         infrastructure: None,
         pxe: PxeConfig::default(),
         auth,
+        logins: LoginConfig::default(),
         logging: LoggingConfig { format: LogFormat::Text, level: "warn".to_owned() },
         server_types: vec![server_type],
         server_types_file: PathBuf::new(),

@@ -1,14 +1,17 @@
 //! The reference server: configuration, wiring, HTTP and the command line around `provisioning-core`.
 
+pub mod access;
 pub mod artifact_http;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod hardening;
 pub mod http;
 pub mod images;
 pub mod plan_log;
 pub mod server;
+pub mod tls;
 pub mod web;
 pub mod wire;

@@ -10,18 +10,22 @@ use anyhow::Context as _;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{ServerType, Site};
 use provisioning_core::orchestrator::{Orchestrator, Ports, ServerTypes};
+use provisioning_core::ports::chain;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::access::AccessSetup;
 use crate::config::{Faults, load_server_types};
 use crate::http::artifacts::LoadedImages;
-use crate::http::auth::{Access, Operators};
+use crate::http::auth::Operators;
+use crate::http::census::{Census, ConnectionLimits};
 use crate::http::downloads::Downloads;
-use crate::http::listen::stopped;
+use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
+use crate::tls::{Reloaded, Tls};
 
 /// How often `server-types.yaml` is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -39,21 +43,28 @@ pub struct Setup {
     /// The images.
     pub images: ImageStore,
     /// Who may operate.
-    pub access: Access,
+    pub access: AccessSetup,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// The certificate to serve under; `None` is plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
 pub struct Server {
     app: Arc<App>,
+    tls: Option<Tls>,
+    limits: ConnectionLimits,
     stop: watch::Sender<bool>,
 }
 
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, site, policy, server_types, images, access, metrics } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls } = setup;
+        if let Some(tls) = &tls {
+            site.tls_fingerprint = Some(tls.fingerprint());
+        }
         let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
         let public_url = site.public_url.clone();
         let orchestrator = Orchestrator::new(ports, Arc::new(site), policy, by_key(server_types));
@@ -68,7 +79,7 @@ impl Server {
             settings: OnceLock::new(),
             stopping,
         };
-        Self { app: Arc::new(app), stop }
+        Self { app: Arc::new(app), tls, limits: ConnectionLimits::default(), stop }
     }
 
     /// What the handlers share.
@@ -81,15 +92,34 @@ impl Server {
         http::router(Arc::clone(&self.app))
     }
 
+    /// With other limits for its connections.
+    #[must_use]
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// Starts to serve on `tcp` and `control`, and to do the work that is owed.
     ///
     /// # Errors
     /// When the listener has no address.
     pub fn start(self, tcp: TcpListener, control: Option<UnixListener>) -> std::io::Result<Running> {
+        self.start_with_boot(tcp, None, control)
+    }
+
+    /// The same, and serves firmware alone on `boot`, without TLS.
+    ///
+    /// # Errors
+    /// When a listener has no address.
+    pub fn start_with_boot(
+        self,
+        tcp: TcpListener,
+        boot: Option<TcpListener>,
+        control: Option<UnixListener>,
+    ) -> std::io::Result<Running> {
         let address = tcp.local_addr()?;
+        let boot_address = boot.as_ref().map(TcpListener::local_addr).transpose()?;
         let mut tasks = JoinSet::new();
         let stopping = self.app.stopping.clone();
-        tasks.spawn(http::listen::serve(tcp, control, self.router(), stopping.clone()));
         let counting = self.app.metrics.clone().follow(Arc::clone(&self.app.orchestrator));
         let stop = stopped(stopping.clone());
         tasks.spawn(async move {
@@ -99,17 +129,33 @@ impl Server {
                 () = counting => {}
             }
         });
+        let census = Census::new(self.limits);
+        let main = match &self.tls {
+            Some(tls) => Door::Tls(tcp, tls.acceptor()),
+            None => Door::Plain(tcp),
+        };
+        let router = self.router();
+        tasks.spawn(listen::serve(main, router.clone(), census.clone(), stopping.clone()));
+        if let Some(boot) = boot {
+            let router = http::boot_router(Arc::clone(&self.app));
+            tasks.spawn(listen::serve(Door::Plain(boot), router, census.clone(), stopping.clone()));
+        }
+        if let Some(control) = control {
+            tasks.spawn(listen::serve(Door::Control(control), router, census, stopping.clone()));
+        }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
-        Ok(Running { app: self.app, stop: self.stop, tasks, address })
+        Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
 
 /// A server that serves.
 pub struct Running {
     app: Arc<App>,
+    tls: Option<Tls>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     address: SocketAddr,
+    boot_address: Option<SocketAddr>,
 }
 
 impl Running {
@@ -118,9 +164,28 @@ impl Running {
         self.address
     }
 
+    /// Where firmware alone is served.
+    pub fn boot_address(&self) -> Option<SocketAddr> {
+        self.boot_address
+    }
+
     /// What the handlers share.
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Follows the certificate's files from now on: they are read again when they change, and whenever `asked` is
+    /// notified. Bad ones change nothing but what is said of them in the log.
+    pub fn follow_certificate(&mut self, asked: Arc<Notify>) {
+        let Some(tls) = self.tls.clone() else { return };
+        let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped(stopping) => {}
+                () = follow_tls(&app, &tls, &asked) => {}
+            }
+        });
     }
 
     /// Follows the edits of `server-types.yaml` from now on. A bad edit changes nothing but what is said of it.
@@ -182,6 +247,29 @@ async fn follow(app: &App, path: &Path) {
             tracing::warn!(%fault, "kept the server types as they were");
         }
         *app.server_type_faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+}
+
+async fn follow_tls(app: &App, tls: &Tls, asked: &Notify) {
+    let mut known = tls.stamp();
+    loop {
+        let is_asked = tokio::time::timeout(LOOK_EVERY, asked.notified()).await.is_ok();
+        let now = tls.stamp();
+        if now == known && !is_asked {
+            continue;
+        }
+        let reading = tls.clone();
+        match tokio::task::spawn_blocking(move || reading.reload()).await {
+            Ok(Ok(Reloaded::Same)) => {}
+            Ok(Ok(Reloaded::Changed(fingerprint))) => {
+                tracing::info!(%fingerprint, "shows another certificate from now on");
+                app.orchestrator.replace_certificate(Some(fingerprint));
+            }
+            // The two files are seldom written at once: the next look may find them to be a pair.
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "kept the certificate as it was"),
+            Err(error) => tracing::warn!(%error, "kept the certificate as it was"),
+        }
+        known = now;
     }
 }
 

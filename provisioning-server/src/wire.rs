@@ -10,21 +10,22 @@ use provisioning_adapters::ssh::SshShell;
 use provisioning_adapters::system::{SystemClock, SystemEntropy};
 use provisioning_core::model::Secret;
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{Inventory, NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{Clock as _, Inventory, NoInventory, PersonAtThePowerButton};
 
-use crate::config::{Config, InfrastructureConfig, InventoryMethod};
+use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
+use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
-use crate::http::auth::Access;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
+use crate::tls::{Names, Source, Tls};
 
 /// Puts a server together on a locked data directory.
 ///
 /// # Errors
 /// When the database, the key file or the inventory's templates cannot be used.
-pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Result<Server> {
+pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
     let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
@@ -36,17 +37,45 @@ pub async fn wire(config: &Config, data: &DataDir, access: Access) -> anyhow::Re
         images,
         access,
         metrics,
+        tls: tls(config, data)?,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
 }
 
+fn tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
+    let source = match &config.server.tls {
+        None => return Ok(None),
+        Some(TlsConfig::Files { cert, key }) => Source::Files { cert: cert.clone(), key: key.clone() },
+        Some(TlsConfig::SelfSigned) => Source::SelfSigned {
+            directory: data.path().join("tls"),
+            names: Names::new(&config.site.public_url, config.server.listen),
+        },
+    };
+    Ok(Some(Tls::load(source, SystemClock.now()).context("server.tls")?))
+}
+
 /// Who may operate, and the token to show when this start has made it.
 ///
 /// # Errors
-/// When the token's digest cannot be read or written.
-pub fn access(config: &Config, data: &DataDir) -> anyhow::Result<(Access, Option<Secret<String>>)> {
-    Ok(data.access(&config.auth, &SystemEntropy)?)
+/// When the tokens cannot be read or written, or the password cannot be hashed.
+pub fn access(config: &Config, data: &DataDir) -> anyhow::Result<(AccessSetup, Option<Secret<String>>)> {
+    let (access, tokens, new) = data.access(&config.auth, SystemClock.now(), &SystemEntropy)?;
+    let hash = match &config.logins.password {
+        None => None,
+        Some(PasswordConfig::Hash(hash)) => Some(hash.clone()),
+        Some(PasswordConfig::Clear(password)) => Some(hash_password(password).context("auth.password")?),
+    };
+    let password = hash.map(LoginPassword::new);
+    Ok((AccessSetup { access, tokens, password, session_idle: config.logins.session_idle }, new))
+}
+
+/// For commands that work by themselves while no server runs: nobody is let in but through this very process.
+///
+/// # Errors
+/// When the tokens cannot be read.
+pub fn closed(data: &DataDir) -> anyhow::Result<AccessSetup> {
+    Ok(AccessSetup { tokens: data.tokens()?, ..Access::Closed.into() })
 }
 
 fn ports(config: &Config, database: &Path, key_file: &Path, metrics: &Metrics) -> anyhow::Result<Ports> {

@@ -82,7 +82,9 @@ proptest! {
         one in any_url(), other in any_url(), token in any_token(), id: [u8; 10],
     ) {
         let host = HostId::new(Timestamp::from_millis(1), id);
-        let render = |public_url| first_boot_script(&FirstBootScript { public_url, host, token: &token });
+        let render = |public_url| {
+            first_boot_script(&FirstBootScript { public_url, host, token: &token, tls_fingerprint: None })
+        };
         let (text, another) = (render(&one), render(&other));
         let read = ReadScript::read(text.as_bytes()).unwrap();
         prop_assert_eq!(read.url, one.join(&format!("/api/hosts/{host}/phone-home")));
@@ -121,7 +123,8 @@ fn a_real_shell_reads_the_same_url_and_token_and_finds_no_fault_in_the_script() 
     for (url, secret) in ODD_URLS.into_iter().zip([0x00, 0xff, 0xfb, 0xef, 0xbe, 0x2d]) {
         let public_url: BaseUrl = url.parse().unwrap();
         let token = BootToken::new(OperationId::from_bytes([secret; 16]), [secret; 16]);
-        let text = first_boot_script(&FirstBootScript { public_url: &public_url, host, token: &token });
+        let text =
+            first_boot_script(&FirstBootScript { public_url: &public_url, host, token: &token, tls_fingerprint: None });
         assert_eq!(shell(&["-n"], &text), "", "{url}");
 
         let assignments = text.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");

@@ -5,7 +5,7 @@ use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, ServerTypeKey, Timestamp,
 };
 use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuery, Work};
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
 
 use super::fault::Fault;
 use super::rows::{self, Fields};
@@ -22,22 +22,6 @@ macro_rules! hosts {
     };
 }
 
-/// Journal entries behind a place, at most so many; conditions are put into it.
-macro_rules! journal {
-    ($and:literal) => {
-        concat!(
-            "SELECT seq, at, host, operation, source, what FROM journal WHERE seq > ?1 ",
-            $and,
-            " ORDER BY seq LIMIT ?2"
-        )
-    };
-}
-
-// A text each, so that each is served by its index.
-const ENTRIES: &str = journal!("");
-const ENTRIES_OF_HOST: &str = journal!("AND host = ?3");
-const ENTRIES_OF_OPERATION: &str = journal!("AND operation = ?3");
-const ENTRIES_OF_BOTH: &str = journal!("AND operation = ?3 AND host = ?4");
 const HOST_BY_MAC: &str = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
 const OVERDUE: &str = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
 const NEXT_DEADLINE: &str = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
@@ -107,15 +91,33 @@ pub(super) fn artefacts(db: &Connection, operation: OperationId) -> Result<Vec<A
 
 pub(super) fn journal(db: &Connection, query: &JournalQuery) -> Result<Vec<JournalEntry>, Fault> {
     let after = i64::try_from(query.after).unwrap_or(i64::MAX);
+    let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
     let limit = bounded(query.limit);
-    let host = query.host.as_ref().map(HostId::as_bytes);
     let operation = query.operation.as_ref().map(OperationId::as_bytes);
-    match (host, operation) {
-        (None, None) => all(db, ENTRIES, params![after, limit], rows::entry),
-        (Some(host), None) => all(db, ENTRIES_OF_HOST, params![after, limit, host], rows::entry),
-        (None, Some(operation)) => all(db, ENTRIES_OF_OPERATION, params![after, limit, operation], rows::entry),
-        (Some(host), Some(operation)) => all(db, ENTRIES_OF_BOTH, params![after, limit, operation, host], rows::entry),
+    let host = query.host.as_ref().map(HostId::as_bytes);
+    let mut values: Vec<&dyn ToSql> = vec![&after, &before, &limit];
+    values.extend(operation.iter().map(|id| -> &dyn ToSql { id }));
+    values.extend(host.iter().map(|id| -> &dyn ToSql { id }));
+    all(db, &entries(query), params_from_iter(values), rows::entry)
+}
+
+/// A text for each set of filters, so that each is served by its index.
+fn entries(query: &JournalQuery) -> String {
+    let mut sql =
+        String::from("SELECT seq, at, host, operation, source, what FROM journal WHERE seq > ?1 AND seq < ?2");
+    if query.operation.is_some() {
+        sql.push_str(" AND operation = ?4");
     }
+    match (query.host, query.operation) {
+        (Some(_), Some(_)) => sql.push_str(" AND host = ?5"),
+        (Some(_), None) => sql.push_str(" AND host = ?4"),
+        (None, _) => {}
+    }
+    if query.audit {
+        sql.push_str(" AND json_extract(what, '$.kind') = 'audited'");
+    }
+    sql.push_str(if query.latest_first { " ORDER BY seq DESC LIMIT ?3" } else { " ORDER BY seq LIMIT ?3" });
+    sql
 }
 
 pub(super) fn last_seq(db: &Connection) -> Result<u64, Fault> {
@@ -201,23 +203,26 @@ mod tests {
     fn what_is_asked_often_walks_through_no_table() {
         let dir = tempfile::tempdir().unwrap();
         let db = connect::writer(&dir.path().join("test.db")).unwrap();
-        let asked_often = [
-            HOST_BY_MAC,
-            hosts!("WHERE h.name = ?1"),
-            OPERATION,
-            OPERATIONS_OF,
-            OVERDUE,
-            NEXT_DEADLINE,
-            ENTRIES,
-            ENTRIES_OF_HOST,
-            ENTRIES_OF_OPERATION,
-            ENTRIES_OF_BOTH,
+        let fixed = [HOST_BY_MAC, hosts!("WHERE h.name = ?1"), OPERATION, OPERATIONS_OF, OVERDUE, NEXT_DEADLINE];
+        let host = HostId::from_bytes([1; 16]);
+        let of_operation = JournalQuery::of_operation(OperationId::from_bytes([1; 16]), 9);
+        let queries = [
+            JournalQuery::after(0, 9),
+            JournalQuery::of_host(host, 9),
+            JournalQuery { host: Some(host), ..of_operation.clone() },
+            of_operation,
+            JournalQuery { latest_first: true, ..JournalQuery::of_host(host, 9) },
+            JournalQuery::audit(9),
         ];
+        let asked_often = fixed.map(str::to_owned).into_iter().chain(queries.iter().map(entries));
         for sql in asked_often {
             let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let plan: Vec<String> =
                 statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap();
             assert!(!plan.is_empty() && plan.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {plan:?}");
         }
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {}", entries(&JournalQuery::audit(9)))).unwrap();
+        let plan: String = statement.query_row(params![0, 0, 0], |row| row.get(3)).unwrap();
+        assert!(plan.contains("journal_of_operators"), "{plan}");
     }
 }

@@ -22,7 +22,8 @@ pub use discovered::{
 };
 pub use hosts::{hosts_are_listed_by_name, removing_a_host_keeps_its_journal, the_overdue_are_found_by_their_deadline};
 pub use journal::{
-    a_reader_never_skips_an_entry, entries_are_found_by_host_and_operation, the_journal_keeps_the_order_of_commits,
+    a_reader_never_skips_an_entry, audited_entries_are_found_by_themselves, entries_are_found_by_host_and_operation,
+    the_journal_keeps_the_order_of_commits,
 };
 pub use work::{
     an_image_in_use_stays, an_image_is_kept_once_per_digest, rescheduling_settled_work_changes_nothing,
@@ -64,6 +65,7 @@ macro_rules! __store_rules {
             the_journal_keeps_the_order_of_commits,
             a_reader_never_skips_an_entry,
             entries_are_found_by_host_and_operation,
+            audited_entries_are_found_by_themselves,
             work_is_listed_by_due_time,
             rescheduling_settled_work_changes_nothing,
             hosts_are_listed_by_name,

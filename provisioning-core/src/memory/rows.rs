@@ -6,7 +6,8 @@ use crate::machine::HostState;
 use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, MacAddr, Operation, OperationId};
 use crate::netboot::DiscoveredMachine;
 use crate::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, StoreError, Work, WorkId,
+    Change, Committed, Happening, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, StoreError,
+    Work, WorkId,
 };
 
 /// All tables.
@@ -159,11 +160,20 @@ impl Rows {
     pub(super) fn journal(&self, query: &JournalQuery) -> Vec<JournalEntry> {
         // Places are 1, 2, 3 …: the entry behind `after` stands at that index.
         let start = usize::try_from(query.after).unwrap_or(usize::MAX).min(self.journal.len());
+        let end = query.before.map_or(self.journal.len(), |before| {
+            usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX).clamp(start, self.journal.len())
+        });
         let wanted = |entry: &&JournalEntry| {
-            query.host.is_none_or(|host| entry.host == Some(host))
+            (!query.audit || matches!(entry.what, Happening::Audited(_)))
+                && query.host.is_none_or(|host| entry.host == Some(host))
                 && query.operation.is_none_or(|operation| entry.operation == Some(operation))
         };
-        self.journal[start..].iter().filter(wanted).take(query.limit).cloned().collect()
+        let entries = self.journal[start..end].iter();
+        if query.latest_first {
+            entries.rev().filter(wanted).take(query.limit).cloned().collect()
+        } else {
+            entries.filter(wanted).take(query.limit).cloned().collect()
+        }
     }
 }
 

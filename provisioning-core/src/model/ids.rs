@@ -67,6 +67,12 @@ id!(
     "image"
 );
 
+id!(
+    /// A token of an operator.
+    TokenId,
+    "token"
+);
+
 /// The text is no UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} id is not a UUID such as 0199c1f2-7a3b-7c4d-8e5f-0123456789ab")]

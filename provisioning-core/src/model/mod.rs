@@ -21,7 +21,7 @@ pub use disk::{
 };
 pub use facts::{Dmi, HardwareId, InstallReport, ParseHardwareIdError, PhoneHome, ReportError, SystemInfo};
 pub use host::Host;
-pub use ids::{HostId, ImageId, OperationId, ParseIdError};
+pub use ids::{HostId, ImageId, OperationId, ParseIdError, TokenId};
 pub use image::{Image, ParseDigestError, ParseReleaseError, Release, Sha256Digest};
 pub use mac::{MacAddr, ParseMacError};
 pub use name::{Domain, Fqdn, Hostname, ParseNameError, ServerTypeKey};

@@ -13,8 +13,11 @@ use super::secret::Secret;
 /// Everything that an answer file, a boot script or a join takes from the configuration.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Where machines reach us.
+    /// Where machines and operators reach us.
     pub public_url: BaseUrl,
+    /// Where firmware reaches us, which mostly cannot speak TLS: plain HTTP beside an https `public_url`. `None` is
+    /// `public_url` itself.
+    pub boot_url: Option<BaseUrl>,
     /// The certificate that machines shall see there, when `public_url` is https with a certificate of our own.
     pub tls_fingerprint: Option<CertFingerprint>,
     /// The hosts' domain.
@@ -35,6 +38,13 @@ pub struct Site {
     pub static_network: Option<StaticNetwork>,
     /// The cluster to join; `None` leaves hosts standalone.
     pub cluster: Option<Cluster>,
+}
+
+impl Site {
+    /// Where firmware fetches its boot script, kernel and initrd.
+    pub fn boot_url(&self) -> &BaseUrl {
+        self.boot_url.as_ref().unwrap_or(&self.public_url)
+    }
 }
 
 /// What a host with a fixed address needs beside it.

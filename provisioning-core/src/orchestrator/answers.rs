@@ -136,8 +136,9 @@ impl Orchestrator {
     ) -> Result<ServedAnswer, AnswerRefusal> {
         // Only 8.2 needs it: it cannot take a hash. Nobody learns it, root logs in by key.
         let password = Secret::new(self.ports.entropy.bytes::<24>().map(|byte| format!("{byte:02x}")).concat());
+        let site = self.site_now();
         let input = AnswerInput {
-            site: &self.site,
+            site: &site,
             host: &record.host,
             server_type: &operation.server_type,
             one_time_key: &operation.public_key,

@@ -98,7 +98,7 @@ impl Orchestrator {
         let (Some(image), Ok(fqdn)) = (image, Fqdn::new(&record.host.name, &self.site.domain)) else {
             return Ok(None);
         };
-        let (public_url, token, release) = (&self.site.public_url, &operation.token, image.release);
+        let (public_url, token, release) = (self.site.boot_url(), &operation.token, image.release);
         let text = boot_script(&BootScript { public_url, token, fqdn: &fqdn, release });
         let shown = self.artefact(ArtefactKind::BootScript, masked(&text, token));
         Ok(Some((Secret::new(text), Some(shown))))
@@ -163,8 +163,14 @@ impl Orchestrator {
             self.apply(host, &event, Source::Installer, &Along::default()).await.map_err(TokenError::Store)
         })
         .await?;
-        let public_url = &self.site.public_url;
-        Ok(Secret::new(first_boot_script(&FirstBootScript { public_url, host, token: &operation.token })))
+        let site = self.site_now();
+        let (public_url, tls_fingerprint) = (&site.public_url, site.tls_fingerprint);
+        Ok(Secret::new(first_boot_script(&FirstBootScript {
+            public_url,
+            host,
+            token: &operation.token,
+            tls_fingerprint,
+        })))
     }
 
     pub(super) async fn operation(&self, id: crate::model::OperationId) -> Result<Operation, StoreError> {

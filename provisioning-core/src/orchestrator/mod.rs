@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use crate::machine::Policy;
-use crate::model::{OperationId, ServerType, ServerTypeKey, Site};
+use crate::model::{CertFingerprint, OperationId, ServerType, ServerTypeKey, Site};
 use crate::ports::{BootServer, Clock, Entropy, Inventory, Power, RemoteShell, Store, Vault};
 
 pub use answers::{AnswerRequest, ServedAnswer};
@@ -68,6 +68,8 @@ pub type ServerTypes = BTreeMap<ServerTypeKey, ServerType>;
 pub struct Orchestrator {
     ports: Ports,
     site: Arc<Site>,
+    /// The site with the certificate that machines are shown now.
+    shown: RwLock<Arc<Site>>,
     policy: Policy,
     server_types: RwLock<Arc<ServerTypes>>,
     /// Wakes the clockwork: something may be due.
@@ -91,6 +93,7 @@ impl Orchestrator {
     pub fn new(ports: Ports, site: Arc<Site>, policy: Policy, server_types: ServerTypes) -> Self {
         Self {
             ports,
+            shown: RwLock::new(Arc::clone(&site)),
             site,
             policy,
             server_types: RwLock::new(Arc::new(server_types)),
@@ -121,9 +124,21 @@ impl Orchestrator {
         &*self.ports.store
     }
 
-    /// What all hosts share.
+    /// What all hosts share, as it was given at the start.
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The same with the certificate that is shown now: what machines are told is made from this.
+    pub fn site_now(&self) -> Arc<Site> {
+        Arc::clone(&self.shown.read().expect("no caller panics while it holds the site"))
+    }
+
+    /// Another certificate is shown from now on. Machines that were told of the one before trust only that: an
+    /// installation under way may fail by it.
+    pub fn replace_certificate(&self, tls_fingerprint: Option<CertFingerprint>) {
+        let site = Site { tls_fingerprint, ..Site::clone(&self.site) };
+        *self.shown.write().expect("no caller panics while it holds the site") = Arc::new(site);
     }
 
     /// The time limits in force.

@@ -11,7 +11,9 @@ use crate::model::{
     BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
     ServerTypeKey, Timestamp,
 };
-use crate::ports::{Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError};
+use crate::ports::{
+    AuditRecord, Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError,
+};
 
 /// A host to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +151,16 @@ impl Orchestrator {
         self.ring_for_boot();
         self.heed_store().await?;
         Ok(())
+    }
+
+    /// Writes down what was asked for with operator's rights, and how it went.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn audit(&self, host: Option<HostId>, record: AuditRecord) -> Result<(), StoreError> {
+        let entry = NewEntry { host, ..self.site_entry(Happening::Audited(record)) };
+        self.ports.store.append(vec![entry]).await?;
+        self.heed_store().await
     }
 
     /// Starts an operation: makes its token and its one-time key, and arms the host.

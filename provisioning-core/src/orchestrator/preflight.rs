@@ -59,8 +59,9 @@ impl Orchestrator {
         let token = BootToken::new(OperationId::from_bytes([0; 16]), [0; 16]);
         let key = self.stand_in_key();
         let password = Secret::new("a stand-in".to_owned());
+        let site = self.site_now();
         let input = AnswerInput {
-            site: &self.site,
+            site: &site,
             host: &host,
             server_type: &server_type,
             one_time_key: &key,
@@ -82,7 +83,7 @@ impl Orchestrator {
             warnings.push("the address that DHCP gives the installer becomes the host's fixed one: reserve it".into());
         }
         let boot_script = fqdn.as_ref().ok().map(|fqdn| {
-            let script = BootScript { public_url: &self.site.public_url, token: &token, fqdn, release: image.release };
+            let script = BootScript { public_url: self.site.boot_url(), token: &token, fqdn, release: image.release };
             boot_script(&script).replace(&token.expose(), "***")
         });
         Ok(Preflight {

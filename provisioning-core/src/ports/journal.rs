@@ -205,6 +205,8 @@ pub enum Happening {
         /// Its name.
         name: String,
     },
+    /// Somebody asked for a change with operator's rights, or tried to; `AuditRecord` says how it went.
+    Audited(AuditRecord),
     /// An image was removed.
     ImageRemoved {
         /// Its id.
@@ -212,4 +214,60 @@ pub enum Happening {
         /// Its name.
         name: String,
     },
+}
+
+/// Who asked for what, from where, and how it went. Never a secret: tokens are told by their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Who: the name of the token or login; `None` when nobody was recognised.
+    pub by: Option<String>,
+    /// How they proved it.
+    pub via: AccessPath,
+    /// From which address; `None` over the control socket.
+    pub from: Option<IpAddr>,
+    /// What was asked for, in words: `rebuild a host`.
+    pub action: String,
+    /// What it was done to: a host's name, an image's id; empty when the action says it all.
+    pub subject: String,
+    /// The HTTP status that was answered.
+    pub status: u16,
+}
+
+impl AuditRecord {
+    /// Whether what was asked for was done.
+    pub fn is_success(&self) -> bool {
+        (200..400).contains(&self.status)
+    }
+}
+
+/// How somebody who operates has proven that they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessPath {
+    /// By a bearer token.
+    Token,
+    /// By a session of a browser.
+    Session,
+    /// By a password, to open a session.
+    Password,
+    /// By opening the control socket.
+    Control,
+    /// Not at all: the server is open.
+    Open,
+    /// In vain.
+    Nothing,
+}
+
+impl AccessPath {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Password => "password",
+            Self::Control => "control",
+            Self::Open => "open",
+            Self::Nothing => "nothing",
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod vault;
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
 pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
-pub use journal::{Happening, JournalEntry, NewEntry, Source};
+pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, NewEntry, Source};
 pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};
 pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
 pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};

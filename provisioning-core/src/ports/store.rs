@@ -108,28 +108,39 @@ pub struct HostFilter {
 pub struct JournalQuery {
     /// Only entries behind this place.
     pub after: u64,
+    /// Only entries before this place; `None` has no end.
+    pub before: Option<u64>,
     /// Only entries about this host.
     pub host: Option<HostId>,
     /// Only entries of this operation.
     pub operation: Option<OperationId>,
-    /// At most so many, the earliest first.
+    /// Only what was asked for with operator's rights ([`Happening::Audited`](super::Happening::Audited)).
+    pub audit: bool,
+    /// The latest first, instead of the earliest.
+    pub latest_first: bool,
+    /// At most so many.
     pub limit: usize,
 }
 
 impl JournalQuery {
     /// All entries behind `after`, at most `limit`.
     pub fn after(after: u64, limit: usize) -> Self {
-        Self { after, host: None, operation: None, limit }
+        Self { after, before: None, host: None, operation: None, audit: false, latest_first: false, limit }
     }
 
     /// All entries about a host, at most `limit`.
     pub fn of_host(host: HostId, limit: usize) -> Self {
-        Self { after: 0, host: Some(host), operation: None, limit }
+        Self { host: Some(host), ..Self::after(0, limit) }
     }
 
     /// All entries of an operation, at most `limit`.
     pub fn of_operation(operation: OperationId, limit: usize) -> Self {
-        Self { after: 0, host: None, operation: Some(operation), limit }
+        Self { operation: Some(operation), ..Self::after(0, limit) }
+    }
+
+    /// What was asked for with operator's rights, the latest first, at most `limit`.
+    pub fn audit(limit: usize) -> Self {
+        Self { audit: true, latest_first: true, ..Self::after(0, limit) }
     }
 }
 
@@ -151,6 +162,7 @@ impl JournalQuery {
 ///   no place is given twice, not even after entries' hosts are removed.
 /// - `a_reader_never_skips_an_entry`: once an entry is visible, none with a smaller place appears later.
 /// - `entries_are_found_by_host_and_operation`: the filters of a query, alone and together.
+/// - `audited_entries_are_found_by_themselves`: and any query's from either end, between two places.
 /// - `work_is_listed_by_due_time`: then by operation and kind; what is owed again takes the place of the same row.
 /// - `rescheduling_settled_work_changes_nothing`: and tells so; settling it twice likewise. What is owed still
 ///   gets its due time, attempts and last error, and stays the same host's.

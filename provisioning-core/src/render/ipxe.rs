@@ -5,7 +5,7 @@ use crate::model::{BaseUrl, BootToken, Fqdn, Release};
 /// What a boot script is made of.
 #[derive(Clone, Debug)]
 pub struct BootScript<'a> {
-    /// Where machines reach us. Written out, since `Host` headers and `${next-server}` lie
+    /// Where firmware reaches us. Written out, since `Host` headers and `${next-server}` lie
     /// (`reference/netboot.md` §3).
     pub public_url: &'a BaseUrl,
     /// The operation's token.

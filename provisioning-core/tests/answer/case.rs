@@ -122,6 +122,7 @@ impl RawCase {
         let raw = self.site;
         let site = Site {
             public_url: raw.public_url,
+            boot_url: None,
             tls_fingerprint: raw.tls_fingerprint,
             domain: raw.domain,
             country: raw.country,

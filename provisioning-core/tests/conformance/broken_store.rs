@@ -25,6 +25,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::GivesAPlaceTwice, &["the_journal_keeps_the_order_of_commits"]),
     (Fault::TearsAppendsApart, &["a_reader_never_skips_an_entry"]),
     (Fault::IgnoresTheOperationOfAQuery, &["entries_are_found_by_host_and_operation"]),
+    (Fault::ReadsForwardsOnly, &["audited_entries_are_found_by_themselves"]),
     (Fault::LosesARowOnReopen, &["committed_work_survives_reopen"]),
     (Fault::ReadsLate, &["a_commit_is_seen_by_the_next_read"]),
     (Fault::SkipsRevisions, &["revisions_rise_by_one"]),

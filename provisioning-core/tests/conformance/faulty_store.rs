@@ -27,6 +27,7 @@ pub(super) enum Fault {
     GivesAPlaceTwice,
     TearsAppendsApart,
     IgnoresTheOperationOfAQuery,
+    ReadsForwardsOnly,
     LosesARowOnReopen,
     ReadsLate,
     SkipsRevisions,
@@ -207,6 +208,9 @@ impl Store for BrokenStore {
         let mut query = query.clone();
         if self.has(Fault::IgnoresTheOperationOfAQuery) {
             query.operation = None;
+        }
+        if self.has(Fault::ReadsForwardsOnly) {
+            query.latest_first = false;
         }
         let mut found = self.inner.journal(&query).await?;
         let removed = self.memory().removed.clone();

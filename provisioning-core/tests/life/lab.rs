@@ -254,6 +254,7 @@ fn site(cluster: bool) -> Site {
     let hash = format!("$6$0123456789abcdef${}", "x".repeat(86));
     Site {
         public_url: "http://10.0.0.2:8080".parse().expect("a URL"),
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().expect("a domain"),
         country: "at".parse().expect("a country"),

@@ -16,8 +16,8 @@ use tower::ServiceExt as _;
 
 use super::Connection;
 use crate::data_dir::{DataDir, control_socket};
-use crate::http::auth::{Access, Peer};
-use crate::wire::wire;
+use crate::http::auth::Peer;
+use crate::wire::{closed, wire};
 
 /// The most that an answer may hold, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -70,7 +70,7 @@ impl Client {
         }
         let data = DataDir::open(&config.server.data_dir)?;
         // The operators' token is left to the first start of the server, which shows it.
-        let server = wire(&config, &data, Access::Closed).await?;
+        let server = wire(&config, &data, closed(&data)?).await?;
         Ok(Self::Local { router: server.router(), _data: data })
     }
 

@@ -4,8 +4,10 @@ mod client;
 mod discovered;
 mod host;
 mod image;
+mod password;
 pub(crate) mod serve;
 mod table;
+mod token;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -67,6 +69,12 @@ enum Command {
   provisioning pxe-doctor 52:54:00:12:34:56
   provisioning pxe-doctor pve-07 --json")]
     PxeDoctor(discovered::DoctorArgs),
+    /// Make, list and revoke operators' tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// The dashboard's password.
+    #[command(subcommand)]
+    Password(password::PasswordCommand),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +114,8 @@ impl Cli {
             Command::Host(command) => host::run(command).await,
             Command::Discovered(command) => discovered::run(command).await,
             Command::PxeDoctor(args) => discovered::diagnose(args).await,
+            Command::Token(command) => token::run(command).await,
+            Command::Password(command) => password::run(&command),
         }
     }
 }

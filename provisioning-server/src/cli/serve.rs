@@ -1,18 +1,23 @@
 //! `provisioning serve`: the server in the foreground, until a signal.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use provisioning_core::model::Secret;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig};
 use crate::data_dir::{DataDir, control_socket};
+use crate::hardening::{connections_that_fit, harden};
+use crate::http::census::ConnectionLimits;
 use crate::http::listen;
 use crate::wire::{access, wire};
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
+    harden()?;
     start_logging(&config.logging)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -22,6 +27,9 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let server = wire(&config, &data, access).await?;
     let listen = config.server.listen;
     let tcp = listen::bind(listen).with_context(|| format!("server.listen: cannot listen on {listen}"))?;
+    let boot_listen = config.server.boot_listen;
+    let boot = boot_listen.map(listen::bind).transpose();
+    let boot = boot.with_context(|| format!("server.boot_listen: cannot listen on {boot_listen:?}"))?;
     let control = listen::bind_control(&control_socket(data.path())).context("cannot open the control socket")?;
     if let Some(token) = new_token {
         show(&token)?;
@@ -30,9 +38,14 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("auth.mode is open: everybody who reaches this server can wipe hosts");
     }
     let stop = stop_signal()?;
-    let mut running = server.start(tcp, Some(control))?;
+    let limits = ConnectionLimits::of_total(connections_that_fit());
+    let mut running = server.with_limits(limits).start_with_boot(tcp, boot, Some(control))?;
+    running.follow_certificate(hang_ups()?);
     running.follow_server_types(config.server_types_file.clone());
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");
+    if let Some(address) = running.boot_address() {
+        tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");
+    }
     running.until(stop).await?;
     tracing::info!("stopped");
     Ok(())
@@ -42,8 +55,8 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
 fn show(token: &Secret<String>) -> io::Result<()> {
     let mut err = io::stderr().lock();
     writeln!(err, "\nThe operators' token, made at this first start and shown only now:\n\n    {}\n", token.expose())?;
-    writeln!(err, "Log in with it, or send it as `Authorization: Bearer TOKEN`. To get another one, remove")?;
-    writeln!(err, "admin-token.sha256 from the data directory and start again.\n")
+    writeln!(err, "Log in with it, or send it as `Authorization: Bearer TOKEN`. Should it get lost, this makes")?;
+    writeln!(err, "another one for the server's user: provisioning token create NAME\n")
 }
 
 /// Logs to stderr from now on.
@@ -55,6 +68,19 @@ pub(crate) fn start_logging(config: &LoggingConfig) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().try_init(),
     }
     .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}
+
+/// Is notified at each SIGHUP.
+fn hang_ups() -> io::Result<Arc<Notify>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let rung = Arc::new(Notify::new());
+    let bell = Arc::clone(&rung);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            bell.notify_one();
+        }
+    });
+    Ok(rung)
 }
 
 /// Resolves when the process is told to stop. From here on the signals no longer end it by themselves.

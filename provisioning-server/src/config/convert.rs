@@ -1,7 +1,7 @@
 //! From the tree of `provisioning.yaml` to [`Config`]: every section read to its end, all faults collected.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +12,10 @@ use provisioning_core::model::{
 };
 
 use super::reader::{Reader, Section};
+use super::server::{self, Server};
 use super::{
-    AuthConfig, Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, PxeConfig, PxeMode,
-    RespondTo, ServerConfig, server_types,
+    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, PxeConfig, PxeMode, RespondTo,
+    auth, server_types,
 };
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
@@ -23,13 +24,13 @@ const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
-    let (server, public_url, tls_fingerprint) = server(reader, root.section("server"));
+    let Server { server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
     let pxe = pxe(root.section("pxe"), public_url.as_ref());
     let hash = credentials(root.section("credentials"));
     let proxmox = proxmox(root.section("proxmox"));
     let infrastructure = infrastructure(root.section("infrastructure"));
     let policy = timeouts(root.section("timeouts"));
-    let auth = auth(root.section("auth"), server.listen);
+    let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
     root.finish();
     let server_types = server_types::read(reader, &types_file);
@@ -37,6 +38,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let (proxmox, public_url, root_password_hash) = (proxmox?, public_url?, hash?);
     let site = Site {
         public_url,
+        boot_url,
         tls_fingerprint,
         domain: proxmox.domain,
         country: proxmox.country,
@@ -57,31 +59,13 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         infrastructure,
         pxe,
         auth,
+        logins,
         logging,
         server_types,
         server_types_file: types_file,
         warnings: vec![],
         origins: Origins::default(),
     })
-}
-
-fn server(reader: &Reader, mut section: Section<'_>) -> (ServerConfig, Option<BaseUrl>, Option<CertFingerprint>) {
-    let public_url: Option<BaseUrl> = section
-        .required("public_url", "write the URL under which machines reach this server, such as http://10.0.0.2:8080");
-    let listen = section
-        .parsed_as("listen", "an address and a port such as 0.0.0.0:8080")
-        .map_or(SocketAddr::from(([127, 0, 0, 1], 8080)), |(_, listen)| listen);
-    let data_dir = section.path("data_dir").unwrap_or_else(|| reader.path("data"));
-    let tls_fingerprint = section.parsed("tls_fingerprint");
-    let ours_alone = public_url.as_ref().is_some_and(|url| {
-        ["://127.", "://localhost", "://[::1]"].iter().any(|loopback| url.as_str().contains(loopback))
-    });
-    if ours_alone && !listen.ip().is_loopback() {
-        let problem = "is this machine's own loopback address, which no other machine can reach";
-        section.warn(section.place().clone(), "public_url", problem);
-    }
-    section.finish();
-    (ServerConfig { listen, data_dir }, public_url, tls_fingerprint)
 }
 
 fn pxe(mut section: Section<'_>, public_url: Option<&BaseUrl>) -> PxeConfig {
@@ -266,30 +250,6 @@ fn timeouts(mut section: Section<'_>) -> Policy {
     };
     section.finish();
     policy
-}
-
-fn auth(mut section: Section<'_>, listen: SocketAddr) -> AuthConfig {
-    let admin = section.secret("admin_token");
-    let known = section.truth("i_know_this_is_open").is_some_and(|(_, known)| known);
-    let open = section.word("mode", &[("token", false), ("open", true)]).unwrap_or(false);
-    if open && !known && !listen.ip().is_loopback() {
-        let help = "set server.listen to a loopback address, or auth.mode to token, or write \
-                    auth.i_know_this_is_open: true";
-        let problem = format!("open lets everybody who reaches {listen} wipe every host");
-        section.fault("mode", problem, Some(help.to_owned()));
-    }
-    let admin = admin.and_then(|(place, token)| {
-        let length = token.expose().len();
-        let fits = (20..=200).contains(&length) && token.expose().bytes().all(|b| b.is_ascii_graphic());
-        if !fits {
-            let problem =
-                "has from 20 to 200 printable characters without spaces: make one with `openssl rand -hex 32`";
-            section.fault_at(&place, "admin_token", problem);
-        }
-        fits.then_some(token)
-    });
-    section.finish();
-    if open { AuthConfig::Open } else { AuthConfig::Token { admin } }
 }
 
 fn logging(mut section: Section<'_>) -> LoggingConfig {

@@ -2,12 +2,14 @@
 //!
 //! All faults are reported together, each with its file, line and key, before anything starts.
 
+mod auth;
 mod convert;
 mod effective;
 mod fault;
 mod nearness;
 mod reader;
 mod secret;
+mod server;
 mod server_types;
 mod tree;
 
@@ -24,6 +26,7 @@ use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
 pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
 
+use crate::access::{PasswordPhc, SESSION_IDLE};
 pub use reader::Origins;
 
 use reader::Reader;
@@ -54,6 +57,8 @@ pub struct Config {
     pub pxe: PxeConfig,
     /// Who may operate.
     pub auth: AuthConfig,
+    /// How browsers log in.
+    pub logins: LoginConfig,
     /// How is logged.
     pub logging: LoggingConfig,
     /// The hardware classes.
@@ -73,6 +78,24 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The directory of the database, the key file and the images. Default `data` beside the configuration.
     pub data_dir: PathBuf,
+    /// TLS at `listen`; `None` is plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// A further address, for firmware alone and without TLS: most firmware cannot speak it. Default none.
+    pub boot_listen: Option<SocketAddr>,
+}
+
+/// `server.tls`: where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// PEM files of the operator's, looked at again whenever they change.
+    Files {
+        /// The certificate, with the ones that lead to its authority behind it.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// One that the server makes for itself and keeps in its data directory.
+    SelfSigned,
 }
 
 /// `pxe`: how machines find their boot script.
@@ -166,6 +189,30 @@ pub enum AuthConfig {
     },
     /// Everybody who reaches the server.
     Open,
+}
+
+/// The part of `auth` that is about browsers.
+#[derive(Clone, Debug)]
+pub struct LoginConfig {
+    /// A password that opens a session, as a token does. Default none.
+    pub password: Option<PasswordConfig>,
+    /// How long a session lives without a request; never more than 12 hours in all. Default two hours.
+    pub session_idle: Duration,
+}
+
+impl Default for LoginConfig {
+    fn default() -> Self {
+        Self { password: None, session_idle: SESSION_IDLE }
+    }
+}
+
+/// How the password is configured.
+#[derive(Clone, Debug)]
+pub enum PasswordConfig {
+    /// `auth.password_hash`: an argon2id hash.
+    Hash(PasswordPhc),
+    /// `auth.password`: in clear, best in a file of its own. It is hashed when the server starts.
+    Clear(Secret<String>),
 }
 
 /// `logging`: how is logged.

@@ -196,7 +196,7 @@ impl App {
         let image = self.orchestrator.store().image(operation.image).await?;
         let image = image.ok_or_else(|| Problem::new(Kind::ImageGone, "the operation's image was removed"))?;
         let stored = self.images.load(&image).await?;
-        let site = self.orchestrator.site();
+        let site = self.orchestrator.site_now();
         // Installers before 9.2 send no header of ours, so the token stands in the URL as well.
         let path = Secret::new(format!("/api/boot/answer?token={}", operation.token.expose()));
         let url = Secret::new(site.public_url.join(path.expose()));

@@ -3,31 +3,30 @@
 //! Only digests of tokens and cookies are kept. Browsers' changes must come from a page of ours (CSRF), and in open
 //! mode the `Host` must be ours too, so that no page elsewhere can reach a server on loopback by a name of its own.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use provisioning_core::model::{BaseUrl, Secret, Timestamp};
-use provisioning_core::ports::{Clock, Entropy, EntropyExt as _};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use provisioning_core::model::{BaseUrl, Secret};
+use provisioning_core::ports::{AccessPath, Clock, Entropy};
+
+pub use crate::access::{Access, AccessSetup, Actor, Scope, TokenBook, TokenDigest, TokenRefusal, new_token};
 
 use super::App;
+use super::audit::Asked;
 use super::problem::{Kind, Problem};
+use crate::access::{Found, LoginPassword, NewToken, Origin, Sessions, Throttle, TokenBookError, TokenRow};
 
-/// The session cookie's name.
+/// The session cookie's name without TLS.
 pub const COOKIE: &str = "provisioning_session";
-/// How long a session lives.
-const SESSION_LENGTH: Duration = Duration::from_secs(12 * 3600);
-/// Sessions at once; beyond these the one that ends first is dropped.
-const SESSIONS_MAX: usize = 1000;
+/// And with it: browsers then take it from this very host alone, and send it over TLS alone.
+pub const SECURE_COOKIE: &str = "__Host-provisioning_session";
+/// How long a cookie is kept: as long as a session lives at most.
+const COOKIE_SECONDS: u64 = 12 * 3600;
 
 /// Who sits at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,66 +47,35 @@ impl Peer {
     }
 }
 
-/// A digest of a token or cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Of a token's text.
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
-    }
-
-    /// From 64 hexadecimal digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let digest: provisioning_core::model::Sha256Digest = text.parse().ok()?;
-        let bytes = digest.to_string();
-        let mut out = [0; 32];
-        for (byte, pair) in out.iter_mut().zip(bytes.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(out))
-    }
-
-    /// As 64 hexadecimal digits.
-    pub fn to_hex(self) -> String {
-        provisioning_core::model::Sha256Digest::new(self.0).to_string()
-    }
-
-    fn matches(self, other: Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-/// Who is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    Open,
-    /// Nobody but the control socket's peers.
-    Closed,
-    /// Whoever has the token with this digest.
-    Token(TokenDigest),
-}
-
 /// Checks operators and keeps their sessions.
 pub struct Operators {
     access: Access,
+    tokens: TokenBook,
+    password: Option<LoginPassword>,
     public_url: BaseUrl,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    sessions: Mutex<BTreeMap<TokenDigest, Timestamp>>,
+    sessions: Sessions,
+    logins: Throttle,
+    refusals: Throttle,
 }
 
-/// Makes a token: `prov_` and 43 characters of base64url.
-pub fn new_token(entropy: &dyn Entropy) -> Secret<String> {
-    Secret::new(format!("prov_{}", URL_SAFE_NO_PAD.encode(entropy.bytes::<32>())))
+/// Somebody who was let through.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who it is.
+    pub actor: Actor,
+    /// The cookie that takes the place of the one that was sent.
+    pub cookie: Option<String>,
 }
 
 impl Operators {
-    /// Operators under `access`; `public_url` decides on `Secure` cookies and known host names.
-    pub fn new(access: Access, public_url: BaseUrl, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { access, public_url, clock, entropy, sessions: Mutex::default() }
+    /// Operators under `setup`; `public_url` decides on `Secure` cookies and known host names.
+    pub fn new(setup: AccessSetup, public_url: BaseUrl, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let AccessSetup { access, tokens, password, session_idle } = setup;
+        let sessions = Sessions::new(session_idle);
+        let (logins, refusals) = (Throttle::of_logins(), Throttle::of_refusals());
+        Self { access, tokens, password, public_url, clock, entropy, sessions, logins, refusals }
     }
 
     /// Whether no token is asked for.
@@ -115,40 +83,108 @@ impl Operators {
         self.access == Access::Open
     }
 
+    /// Whether a password opens a session.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// The tokens that are kept.
+    pub fn tokens(&self) -> &TokenBook {
+        &self.tokens
+    }
+
+    /// Makes a token's text and its row.
+    ///
+    /// # Errors
+    /// As [`TokenBook::create`].
+    pub async fn create_token(&self, new: NewToken) -> Result<(TokenRow, Secret<String>), TokenBookError> {
+        let (book, now, entropy) = (self.tokens.clone(), self.clock.now(), Arc::clone(&self.entropy));
+        off_the_async_threads(move || book.create(new, now, &*entropy)).await
+    }
+
+    /// Revokes a token, by its name or id.
+    ///
+    /// # Errors
+    /// As [`TokenBook::revoke`].
+    pub async fn revoke_token(&self, name_or_id: String) -> Result<TokenRow, TokenBookError> {
+        let (book, now) = (self.tokens.clone(), self.clock.now());
+        off_the_async_threads(move || book.revoke(&name_or_id, now)).await
+    }
+
     /// Lets a request through, or says what it lacks.
     ///
     /// # Errors
-    /// `NoToken`, `WrongToken`, `ForeignOrigin`.
-    pub fn check(&self, parts: &Parts) -> Result<(), Problem> {
-        if parts.extensions.get::<Peer>() == Some(&Peer::Control) {
-            return Ok(());
+    /// `NoToken`, `WrongToken`, `ExpiredToken`, `RevokedToken`, `ReadOnly`, `ForeignOrigin`, `TooManyTries`.
+    pub fn admit(&self, parts: &Parts) -> Result<Admitted, Problem> {
+        let admitted = self.identify(parts)?;
+        if parts.method.is_safe() {
+            return Ok(admitted);
+        }
+        if matches!(admitted.actor.via, AccessPath::Session | AccessPath::Open) {
+            check_origin(&parts.headers)?;
+        }
+        if admitted.actor.scope == Scope::Read {
+            let detail = format!("the token {} may look, and change nothing", admitted.actor.name);
+            let advice = "use a token of full scope: provisioning token create NAME";
+            return Err(Problem::new(Kind::ReadOnly, detail).advise(advice));
+        }
+        Ok(admitted)
+    }
+
+    fn identify(&self, parts: &Parts) -> Result<Admitted, Problem> {
+        let known = |actor| Ok(Admitted { actor, cookie: None });
+        let peer = parts.extensions.get::<Peer>().copied();
+        if peer == Some(Peer::Control) {
+            return known(Actor::control());
+        }
+        if self.is_open() {
+            // A page elsewhere cannot send this header.
+            if bearer(&parts.headers).is_none() {
+                self.check_host(&parts.headers)?;
+            }
+            return known(Actor::anybody());
         }
         if let Some(token) = bearer(&parts.headers) {
-            return match self.access {
-                Access::Open => Ok(()),
-                Access::Token(digest) if digest.matches(TokenDigest::of(token)) => Ok(()),
-                Access::Token(_) | Access::Closed => {
-                    Err(Problem::new(Kind::WrongToken, "the bearer token is not an operator's"))
+            return match self.holder(token) {
+                Ok((actor, _)) => known(actor),
+                Err(refusal) => {
+                    let tried = self.refusals.take(peer.and_then(Peer::ip), self.clock.now());
+                    Err(tried.map_or_else(too_many, |()| refused(&refusal)))
                 }
             };
         }
-        match self.access {
-            Access::Open => self.check_host(&parts.headers)?,
-            Access::Token(_) | Access::Closed => self.check_session(&parts.headers)?,
-        }
-        if parts.method.is_safe() { Ok(()) } else { check_origin(&parts.headers) }
+        self.session(&parts.headers)
     }
 
-    fn check_session(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Who holds a token, and what a session opened with it depends on.
+    fn holder(&self, token: &str) -> Result<(Actor, Origin), TokenRefusal> {
+        let actor = |name: &str, scope| Actor { name: name.to_owned(), via: AccessPath::Token, scope };
+        match self.access {
+            Access::Closed => return Err(TokenRefusal::Unknown),
+            Access::Token(digest) if digest.matches(TokenDigest::of(token)) => {
+                return Ok((actor("configured token", Scope::Full), Origin::Configuration));
+            }
+            Access::Open | Access::Token(_) | Access::Stored => {}
+        }
+        let row = self.tokens.verify(token, self.clock.now())?;
+        Ok((actor(row.name.as_str(), row.scope), Origin::Token(row.id)))
+    }
+
+    fn session(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
         let none = || {
             Problem::new(Kind::NoToken, "the request has no operator's token and no session")
                 .advise("send authorization: Bearer TOKEN, or log in at /login")
         };
-        let cookie = session_cookie(headers).ok_or_else(none)?;
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        sessions.retain(|_, until| *until > now);
-        if sessions.contains_key(&TokenDigest::of(cookie)) { Ok(()) } else { Err(none()) }
+        let cookie = self.session_cookie(headers).ok_or_else(none)?;
+        let Found { actor, origin, renewed } = self.sessions.find(cookie, now, &*self.entropy).ok_or_else(none)?;
+        if let Origin::Token(id) = origin
+            && self.tokens.check(id, now).is_err()
+        {
+            self.sessions.close(cookie);
+            return Err(none());
+        }
+        Ok(Admitted { actor, cookie: renewed.map(|value| self.cookie(&value, COOKIE_SECONDS)) })
     }
 
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Problem> {
@@ -178,41 +214,96 @@ impl Operators {
         check_origin(headers)
     }
 
-    /// Opens a session for whoever shows the token; the result is the cookie to set.
+    /// Opens a session for whoever shows a token or the password. The session of the request itself ends: what an
+    /// attacker may have planted in the browser is worth nothing afterwards.
     ///
     /// # Errors
-    /// `WrongToken`.
-    pub fn log_in(&self, token: &str) -> Result<String, Problem> {
-        let right = match self.access {
-            Access::Open => true,
-            Access::Closed => false,
-            Access::Token(digest) => digest.matches(TokenDigest::of(token.trim())),
-        };
-        if !right {
-            return Err(Problem::new(Kind::WrongToken, "this is not an operator's token"));
+    /// `WrongToken`, `ExpiredToken`, `RevokedToken`, `TooManyTries`.
+    pub async fn log_in(
+        &self,
+        credential: &Secret<String>,
+        headers: &HeaderMap,
+        from: Option<IpAddr>,
+    ) -> Result<(String, Actor), Problem> {
+        let now = self.clock.now();
+        self.logins.take(from, now).map_err(too_many)?;
+        let (actor, origin) = self.proven(credential).await?;
+        self.logins.give_back(from);
+        if let Some(cookie) = self.session_cookie(headers) {
+            self.sessions.close(cookie);
         }
-        let secret = URL_SAFE_NO_PAD.encode(self.entropy.bytes::<32>());
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.len() >= SESSIONS_MAX
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, until)| **until).map(|(digest, _)| *digest)
-        {
-            sessions.remove(&oldest);
-        }
-        sessions.insert(TokenDigest::of(&secret), self.clock.now() + SESSION_LENGTH);
-        Ok(self.cookie(&secret, SESSION_LENGTH.as_secs()))
+        let via = actor.via;
+        let session = Actor { via: if via == AccessPath::Open { via } else { AccessPath::Session }, ..actor.clone() };
+        let value = self.sessions.open(session, origin, now, &*self.entropy);
+        Ok((self.cookie(&value, COOKIE_SECONDS), actor))
     }
 
-    /// Ends the session of a request; the result is the cookie that takes the place of the old one.
-    pub fn log_out(&self, headers: &HeaderMap) -> String {
-        if let Some(cookie) = session_cookie(headers) {
-            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&TokenDigest::of(cookie));
+    async fn proven(&self, credential: &Secret<String>) -> Result<(Actor, Origin), Problem> {
+        if self.is_open() {
+            return Ok((Actor::anybody(), Origin::Configuration));
         }
-        self.cookie("", 0)
+        let refusal = match self.holder(credential.expose().trim()) {
+            Ok(holder) => return Ok(holder),
+            Err(refusal) => refusal,
+        };
+        if let Some(password) = &self.password
+            && self.access != Access::Closed
+            && password.is(credential).await
+        {
+            let actor = Actor { name: "password".to_owned(), via: AccessPath::Password, scope: Scope::Full };
+            return Ok((actor, Origin::Configuration));
+        }
+        Err(refused(&refusal))
+    }
+
+    /// Ends the session of a request; the result is whose it was, and the cookie that takes the place of the old one.
+    pub fn log_out(&self, headers: &HeaderMap) -> (Option<Actor>, String) {
+        let actor = self.session_cookie(headers).and_then(|cookie| self.sessions.close(cookie));
+        (actor, self.cookie("", 0))
+    }
+
+    /// Whether a refusal is to be noted: those who guess shall not fill the journal.
+    pub(super) fn notes_refusal(&self, from: Option<IpAddr>) -> bool {
+        self.refusals.take(from, self.clock.now()).is_ok()
+    }
+
+    fn cookie_name(&self) -> &'static str {
+        if self.public_url.is_https() { SECURE_COOKIE } else { COOKIE }
     }
 
     fn cookie(&self, value: &str, seconds: u64) -> String {
         let secure = if self.public_url.is_https() { "; Secure" } else { "" };
-        format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
+        let name = self.cookie_name();
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
+    }
+
+    fn session_cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        pairs
+            .flat_map(|pairs| pairs.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == self.cookie_name())
+            .map(|(_, value)| value)
+    }
+}
+
+/// Writing a file waits for the disk.
+async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("the book of tokens does not panic, and a runtime that is up waits")
+}
+
+fn too_many(wait: Duration) -> Problem {
+    let seconds = u32::try_from(wait.as_secs().max(1)).unwrap_or(u32::MAX);
+    Problem::new(Kind::TooManyTries, "there were too many failed tries").retry_after(seconds)
+}
+
+fn refused(refusal: &TokenRefusal) -> Problem {
+    match refusal {
+        TokenRefusal::Unknown => Problem::new(Kind::WrongToken, "this is not an operator's token"),
+        TokenRefusal::Expired { .. } => Problem::new(Kind::ExpiredToken, refusal.to_string())
+            .advise("make another one: provisioning token create NAME"),
+        TokenRefusal::Revoked { .. } => Problem::new(Kind::RevokedToken, refusal.to_string())
+            .advise("make another one: provisioning token create NAME"),
     }
 }
 
@@ -221,15 +312,6 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    pairs
-        .flat_map(|pairs| pairs.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value)
 }
 
 fn host_name(headers: &HeaderMap) -> Option<&str> {
@@ -251,13 +333,34 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     if ours { Ok(()) } else { Err(Problem::new(Kind::ForeignOrigin, "the request comes from another site's page")) }
 }
 
-/// Lets operators through. Browsers that ask for a page without a session are sent to `/login`.
+/// Lets operators through, and notes what they change. Browsers that ask for a page without a session are sent to
+/// `/login`.
+///
+/// A change that has begun is finished and noted although its caller hangs up.
 pub async fn require_operator(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match app.operators.check(&parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+    let (mut parts, body) = request.into_parts();
+    match app.operators.admit(&parts) {
+        Ok(Admitted { actor, cookie }) => {
+            let asked = Asked::of(&app, &parts, Some(&actor)).await;
+            parts.extensions.insert(actor);
+            let request = Request::from_parts(parts, body);
+            let mut response = match asked {
+                None => next.run(request).await,
+                Some(asked) => asked.see_through(Arc::clone(&app), next.run(request)).await,
+            };
+            if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
         Err(problem) if problem.kind() == Kind::NoToken && wants_page(&parts) => Redirect::to("/login").into_response(),
         Err(problem) => {
+            let from = parts.extensions.get::<Peer>().and_then(|peer| peer.ip());
+            if let Some(asked) = Asked::of(&app, &parts, None).await
+                && app.operators.notes_refusal(from)
+            {
+                asked.came_to(&app, problem.status(), None).await;
+            }
             // Whoever sends a large body to the wrong door shall see why it stays shut.
             super::body::drain(body).await;
             problem.into_response()
@@ -271,74 +374,4 @@ fn wants_page(parts: &Parts) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(1_000)
-        }
-    }
-
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(7);
-        }
-    }
-
-    fn operators(access: Access) -> Operators {
-        Operators::new(access, "http://prov.lab:8080".parse().unwrap(), Arc::new(Fixed), Arc::new(Fixed))
-    }
-
-    fn check(operators: &Operators, method: &str, headers: &[(&str, &str)]) -> Result<(), Kind> {
-        let request = headers.iter().fold(axum::http::Request::builder().method(method), |r, (k, v)| r.header(*k, *v));
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        operators.check(&parts).map_err(|problem| problem.kind())
-    }
-
-    #[test]
-    fn only_the_token_itself_opens() {
-        let guarded = operators(Access::Token(TokenDigest::of("secret")));
-        assert_eq!(check(&guarded, "POST", &[("authorization", "Bearer secret")]), Ok(()));
-        assert_eq!(check(&guarded, "POST", &[("authorization", "bearer secret")]), Ok(()));
-        assert_eq!(check(&guarded, "GET", &[("authorization", "Bearer secre")]), Err(Kind::WrongToken));
-        assert_eq!(check(&guarded, "GET", &[("authorization", "Basic secret")]), Err(Kind::NoToken));
-        assert_eq!(check(&guarded, "GET", &[]), Err(Kind::NoToken));
-        let digest = TokenDigest::of("secret");
-        assert_eq!(TokenDigest::from_hex(&digest.to_hex()), Some(digest));
-    }
-
-    #[test]
-    fn a_session_operates_only_from_our_own_pages_and_ends_at_log_out() {
-        let guarded = operators(Access::Token(TokenDigest::of("secret")));
-        assert_eq!(guarded.log_in("wrong").unwrap_err().kind(), Kind::WrongToken);
-        let cookie = guarded.log_in("secret").unwrap();
-        assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
-        let pair = cookie.split(';').next().unwrap().to_owned();
-        let with = |method, extra: &[(&str, &str)]| {
-            check(&guarded, method, &[&[("cookie", pair.as_str()), ("host", "prov.lab:8080")], extra].concat())
-        };
-        assert_eq!(with("GET", &[]), Ok(()));
-        assert_eq!(with("POST", &[("sec-fetch-site", "same-origin")]), Ok(()));
-        assert_eq!(with("POST", &[("origin", "http://prov.lab:8080")]), Ok(()));
-        assert_eq!(with("POST", &[("sec-fetch-site", "cross-site")]), Err(Kind::ForeignOrigin));
-        assert_eq!(with("POST", &[("origin", "http://evil.example")]), Err(Kind::ForeignOrigin));
-        let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, pair.parse().unwrap());
-        guarded.log_out(&headers);
-        assert_eq!(with("GET", &[]), Err(Kind::NoToken));
-    }
-
-    #[test]
-    fn an_open_server_is_not_open_to_other_sites_pages() {
-        let open = operators(Access::Open);
-        assert_eq!(check(&open, "POST", &[("host", "127.0.0.1:8080")]), Ok(()));
-        assert_eq!(check(&open, "GET", &[("host", "[::1]:8080")]), Ok(()));
-        assert_eq!(check(&open, "GET", &[("host", "prov.lab:8080")]), Ok(()));
-        assert_eq!(check(&open, "GET", &[("host", "rebound.example:8080")]), Err(Kind::ForeignOrigin));
-        let cross = [("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(check(&open, "POST", &cross), Err(Kind::ForeignOrigin));
-    }
-}
+mod tests;

@@ -10,8 +10,11 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, Stream};
 use http_body_util::BodyExt as _;
+use provisioning_core::ports::BoxError;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::problem::{FieldFault, Kind, Problem, shortened};
 
@@ -23,6 +26,12 @@ pub const MACHINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a sender may be silent in the middle of a body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a body of the sizes above may take in all, so that nobody sends it byte by byte.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// The time in which the sender of a large body must have brought [`PACE_BYTES`] more.
+const PACE_TIME: Duration = Duration::from_secs(60);
+/// See [`PACE_TIME`]: about 34 kbit/s, which the slowest uplink has.
+const PACE_BYTES: usize = 256 * 1024;
 /// How long throwing away may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -42,8 +51,9 @@ pub async fn read_limited(headers: &HeaderMap, mut body: Body, limit: usize) -> 
     if announced.is_some_and(|length| length > limit as u64) && headers.contains_key(header::EXPECT) {
         return Err(too_large());
     }
+    let until = Instant::now() + BODY_TIME_MAX;
     let mut kept = BytesMut::new();
-    while let Some(data) = next(&mut body).await? {
+    while let Some(data) = next(&mut body, until).await? {
         if kept.len() + data.len() > limit {
             drop(kept);
             drain(body).await;
@@ -54,10 +64,11 @@ pub async fn read_limited(headers: &HeaderMap, mut body: Body, limit: usize) -> 
     Ok(kept.freeze())
 }
 
-/// The next bytes of a body.
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
-    let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await;
-    let frame = frame.map_err(|_| Problem::new(Kind::BodyBroke, "the sender fell silent"))?;
+/// The next bytes of a body that must be there in full at `until`.
+async fn next(body: &mut Body, until: Instant) -> Result<Option<Bytes>, Problem> {
+    let until = until.min(Instant::now() + SILENCE_MAX);
+    let frame = tokio::time::timeout_at(until, body.frame()).await;
+    let frame = frame.map_err(|_| Problem::new(Kind::BodyBroke, "the sender fell silent, or was too slow"))?;
     match frame {
         None => Ok(None),
         // Trailers carry nothing for us.
@@ -71,8 +82,9 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 /// # Errors
 /// `BodyBroke`.
 pub async fn read_prefix(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let until = Instant::now() + BODY_TIME_MAX;
     let mut kept = BytesMut::new();
-    while let Some(data) = next(&mut body).await? {
+    while let Some(data) = next(&mut body, until).await? {
         let room = limit - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
@@ -81,6 +93,28 @@ pub async fn read_prefix(mut body: Body, limit: usize) -> Result<Bytes, Problem>
         }
     }
     Ok(kept.freeze())
+}
+
+/// The bytes of a large body, whose sender must keep a pace: [`PACE_BYTES`] in each [`PACE_TIME`].
+pub fn paced(body: Body) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin {
+    struct Pace {
+        body: Body,
+        until: Instant,
+        owed: usize,
+    }
+    let pace = Pace { body, until: Instant::now() + PACE_TIME, owed: PACE_BYTES };
+    Box::pin(stream::try_unfold(pace, |mut pace| async move {
+        loop {
+            let frame = tokio::time::timeout_at(pace.until, pace.body.frame()).await;
+            let Some(frame) = frame.map_err(|_| BoxError::from("the sender was too slow"))? else { return Ok(None) };
+            let Ok(data) = frame?.into_data() else { continue };
+            pace.owed = pace.owed.saturating_sub(data.len());
+            if pace.owed == 0 {
+                (pace.until, pace.owed) = (Instant::now() + PACE_TIME, PACE_BYTES);
+            }
+            return Ok(Some((data, pace)));
+        }
+    }))
 }
 
 /// Reads a body to its end and throws it away, within limits.
@@ -341,5 +375,26 @@ mod tests {
         let headers = HeaderMap::new();
         assert_eq!(read_limited(&headers, Body::from("abc"), 3).await.unwrap(), "abc");
         assert_eq!(read_limited(&headers, Body::from("abcd"), 3).await.unwrap_err().kind(), Kind::BodyTooLarge);
+    }
+
+    /// A body that brings a byte every ten seconds, for ever.
+    fn dribble() -> Body {
+        let ticks = stream::unfold(tokio::time::interval(Duration::from_secs(10)), |mut ticks| async move {
+            ticks.tick().await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(b" ")), ticks))
+        });
+        Body::from_stream(ticks)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_byte_by_byte_is_given_up() {
+        let began = Instant::now();
+        let error = read_limited(&HeaderMap::new(), dribble(), OPERATOR_BYTES_MAX).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::BodyBroke);
+        assert_eq!(read_prefix(dribble(), MACHINE_BYTES_MAX).await.unwrap_err().kind(), Kind::BodyBroke);
+        drain(dribble()).await;
+        let mut upload = paced(dribble());
+        while let Some(Ok(_)) = futures_util::StreamExt::next(&mut upload).await {}
+        assert!(began.elapsed() < Duration::from_secs(4 * 60), "{:?}", began.elapsed());
     }
 }

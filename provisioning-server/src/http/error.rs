@@ -200,6 +200,14 @@ pub(super) async fn no_such_path(uri: axum::http::Uri) -> Response {
         .into_response()
 }
 
+/// The answer to whatever is asked for at firmware's door and is none of firmware's business.
+pub(super) async fn not_for_firmware(uri: axum::http::Uri, public_url: provisioning_core::model::BaseUrl) -> Response {
+    let path = super::problem::shortened(uri.path());
+    Problem::new(Kind::NoSuchPath, format!("{path} is not served to firmware, over a connection without TLS"))
+        .advise(format!("use {public_url}"))
+        .into_response()
+}
+
 /// The answer to a method that a path does not take.
 pub(super) async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Response {
     let path = super::problem::shortened(uri.path());

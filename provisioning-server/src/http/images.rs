@@ -101,14 +101,13 @@ async fn upload(app: &App, headers: &HeaderMap, body: Body) -> Result<Imported, 
     if announced.is_some_and(|length| length > UPLOAD_BYTES_MAX) {
         return Err(too_large());
     }
-    let mut stream = body.into_data_stream();
+    let mut stream = body::paced(body);
     let mut taken: u64 = 0;
-    let limited =
-        (&mut stream).map_err(|error| -> Box<dyn std::error::Error + Send + Sync> { error.into() }).and_then(|bytes| {
-            taken += bytes.len() as u64;
-            let within = taken <= UPLOAD_BYTES_MAX;
-            async move { if within { Ok(bytes) } else { Err("more bytes than an image may have".into()) } }
-        });
+    let limited = (&mut stream).and_then(|bytes| {
+        taken += bytes.len() as u64;
+        let within = taken <= UPLOAD_BYTES_MAX;
+        async move { if within { Ok(bytes) } else { Err("more bytes than an image may have".into()) } }
+    });
     let outcome = app.images.store().import_stream(limited, announced, |_| ()).await;
     if outcome.is_err() {
         // A sender that is cut off would not see why its file was refused.

@@ -19,12 +19,16 @@ use super::body::{MACHINE_BYTES_MAX, read_limited, read_prefix};
 use super::problem::{Kind, Problem, shortened};
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/ipxe/{mac}", get(boot_script))
+    boot_routes()
         .route("/api/boot/answer", post(answer))
         .route("/api/hosts/{id}/installed", post(installed))
         .route("/api/hosts/{id}/first-boot-script", get(first_boot_script))
         .route("/api/hosts/{id}/phone-home", post(phone_home))
+}
+
+/// What firmware asks, which cannot speak TLS.
+pub(super) fn boot_routes() -> Router<Arc<App>> {
+    Router::new().route("/ipxe/{mac}", get(boot_script))
 }
 
 /// `?token=…`: neither webhook nor first boot can send a header of ours.

@@ -1,13 +1,16 @@
 //! HTTP: one file per audience. `problem`, `body` and `view` are what they share, `error` maps the core's errors.
 
 pub mod artifacts;
+mod audit;
 pub mod auth;
 mod backstage;
 pub mod body;
+pub mod census;
 mod discovered;
 pub mod downloads;
 mod error;
 pub mod events;
+mod headers;
 mod hosts;
 mod images;
 pub mod listen;
@@ -17,14 +20,17 @@ pub mod metrics;
 pub mod netboot_view;
 mod operations;
 mod ops;
+mod pace;
 pub mod problem;
 pub mod slots;
+mod tokens;
 pub mod view;
 
 use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::http::Uri;
+use axum::middleware::{from_fn_with_state, map_response};
 use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::watch;
 
@@ -67,6 +73,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(images::routes())
         .merge(discovered::routes())
         .merge(events::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(ops::operators_routes())
         .merge(metrics::routes())
         .with_state(Arc::clone(&app))
@@ -83,6 +91,20 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(measure)
+        .layer(map_response(headers::add_to_response))
         // Handlers set limits of their own, by audience.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+}
+
+/// The routes of firmware, for a door without TLS: boot scripts and what they name. Nothing here takes an operator's
+/// token, so that none is ever sent in clear.
+pub fn boot_router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(machines::boot_routes())
+        .merge(artifacts::routes())
+        .with_state(Arc::clone(&app))
+        .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(map_response(headers::add_to_response))
         .layer(axum::extract::DefaultBodyLimit::disable())
 }

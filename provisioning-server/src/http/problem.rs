@@ -64,6 +64,12 @@ kinds! {
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "This path does not take that method";
     NoToken = "not-authenticated", UNAUTHORIZED, "This needs an operator's token";
     WrongToken = "wrong-token", UNAUTHORIZED, "The token is not an operator's";
+    ExpiredToken = "expired-token", UNAUTHORIZED, "The token has expired";
+    RevokedToken = "revoked-token", UNAUTHORIZED, "The token was revoked";
+    ReadOnly = "read-only-token", FORBIDDEN, "The token may change nothing";
+    TooManyTries = "too-many-tries", TOO_MANY_REQUESTS, "There were too many failed tries";
+    NoSuchToken = "no-such-token", NOT_FOUND, "There is no such token";
+    TokenNameTaken = "token-name-taken", CONFLICT, "A token in force has this name";
     ForeignOrigin = "foreign-origin", FORBIDDEN, "The request comes from another site's page";
     NoSuchHost = "no-such-host", NOT_FOUND, "No such host is registered";
     NoSuchOperation = "no-such-operation", NOT_FOUND, "There is no such operation";
@@ -194,7 +200,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if matches!(self.kind, Kind::NoToken | Kind::WrongToken) {
+        if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"provisioning\""));
         }
         response

@@ -87,8 +87,9 @@ impl Lab {
             policy: Policy::default(),
             server_types: server_types(&dir),
             images: ImageStore::open(dir.path()).await.unwrap(),
-            access,
+            access: access.into(),
             metrics: Metrics::default(),
+            tls: None,
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.start(tcp, None).unwrap(), base, client, _dir: dir }
@@ -156,6 +157,7 @@ fn site(base: &str) -> Site {
     let hash: PasswordHash = format!("$6$0123456789abcdef${}", "x".repeat(86)).parse().unwrap();
     Site {
         public_url: base.parse().unwrap(),
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().unwrap(),
         country: "at".parse().unwrap(),

@@ -21,7 +21,7 @@ const REDIRECTS_MAX: usize = 10;
 #[derive(Debug)]
 pub struct Http {
     source: Option<IpAddr>,
-    /// For plain HTTP, and for TLS where the certificate is pinned or not looked at.
+    /// For plain HTTP, and for TLS where the certificate is pinned.
     unverified: reqwest::Client,
     /// Made when first needed: it reads the system's certificates.
     verified: OnceLock<reqwest::Client>,
@@ -52,8 +52,6 @@ pub enum Trust {
     /// By the SHA-256 of the leaf certificate alone: 64 hexadecimal digits, colons optional, any case. Looked at when
     /// the reply is there, which is later than the real installer does.
     Pinned(String),
-    /// Not at all.
-    Nothing,
 }
 
 /// What a redirect leads to.

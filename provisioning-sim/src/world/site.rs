@@ -43,6 +43,7 @@ pub(super) fn site() -> Arc<Site> {
     let hash = format!("$6$0123456789abcdef${}", "x".repeat(86));
     Arc::new(Site {
         public_url: "http://10.0.0.2:8080".parse().expect("a URL"),
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().expect("a domain"),
         country: "at".parse().expect("a country"),

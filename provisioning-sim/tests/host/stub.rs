@@ -218,6 +218,7 @@ impl Inner {
         let at = Timestamp::from_millis(1);
         let token = BootToken::new(OperationId::new(at, [1; 10]), [2; 16]);
         let public_url = self.base.parse().unwrap();
-        first_boot_script(&FirstBootScript { public_url: &public_url, host: HostId::new(at, [3; 10]), token: &token })
+        let host = HostId::new(at, [3; 10]);
+        first_boot_script(&FirstBootScript { public_url: &public_url, host, token: &token, tls_fingerprint: None })
     }
 }

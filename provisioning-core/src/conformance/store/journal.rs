@@ -8,7 +8,7 @@ use super::super::rule::Checked;
 use super::super::sample::{entry, host, host_id, operation_id, register};
 use super::StoreFixture;
 use crate::machine::HostState;
-use crate::ports::{Change, JournalQuery, Revision, Store, StoreError};
+use crate::ports::{AccessPath, AuditRecord, Change, Happening, JournalQuery, NewEntry, Revision, Store, StoreError};
 
 /// Places rise, entries of one commit are neighbours in their order, no place is given twice, not even after
 /// entries' hosts are removed.
@@ -90,4 +90,44 @@ pub async fn entries_are_found_by_host_and_operation(fixture: &impl StoreFixture
     assert_eq!(places(JournalQuery { after: 3, ..both }).await?, [0; 0]);
     assert_eq!(places(JournalQuery::after(0, 0)).await?, [0; 0]);
     Ok(())
+}
+
+/// Audited entries are found by themselves, and any query's from either end, between two places.
+pub async fn audited_entries_are_found_by_themselves(fixture: &impl StoreFixture) -> Checked {
+    let store = fixture.fresh().await;
+    register(&store, 1).await?;
+    let audited = |host, status| NewEntry { what: Happening::Audited(audit_record(status)), ..entry(host, None, "x") };
+    let entries = vec![
+        entry(Some(1), None, "x"),
+        audited(Some(1), 200),
+        audited(Some(2), 409),
+        entry(Some(2), Some(1), "x"),
+        audited(None, 401),
+    ];
+    store.append(entries).await?;
+    let places = async |query: JournalQuery| -> Result<Vec<u64>, StoreError> {
+        Ok(store.journal(&query).await?.into_iter().map(|entry| entry.seq).collect())
+    };
+    assert_eq!(places(JournalQuery::audit(9)).await?, [5, 3, 2]);
+    assert_eq!(places(JournalQuery::audit(2)).await?, [5, 3]);
+    assert_eq!(places(JournalQuery { before: Some(3), ..JournalQuery::audit(9) }).await?, [2]);
+    assert_eq!(places(JournalQuery { latest_first: false, after: 2, ..JournalQuery::audit(9) }).await?, [3, 5]);
+    assert_eq!(places(JournalQuery { host: Some(host_id(2)), ..JournalQuery::audit(9) }).await?, [3]);
+    let all = JournalQuery { latest_first: true, ..JournalQuery::after(0, 9) };
+    assert_eq!(places(all.clone()).await?, [5, 4, 3, 2, 1]);
+    assert_eq!(places(JournalQuery { after: 1, before: Some(4), ..all }).await?, [3, 2]);
+    let of_host = JournalQuery { latest_first: true, ..JournalQuery::of_host(host_id(2), 1) };
+    assert_eq!(places(of_host).await?, [4]);
+    Ok(())
+}
+
+fn audit_record(status: u16) -> AuditRecord {
+    AuditRecord {
+        by: Some("admin".to_owned()),
+        via: AccessPath::Token,
+        from: None,
+        action: "rebuild a host".to_owned(),
+        subject: "pve-01".to_owned(),
+        status,
+    }
 }

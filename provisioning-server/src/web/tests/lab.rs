@@ -286,6 +286,7 @@ fn server_type(display_name: &str) -> ServerType {
 fn site() -> Site {
     Site {
         public_url: "http://10.0.0.2:8080".parse().unwrap(),
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().unwrap(),
         country: "de".parse().unwrap(),

@@ -1,7 +1,7 @@
 //! Journal entries as sentences.
 
 use provisioning_core::machine::{BootAnswer, EventKind, Ignored, JoinStep, Phase, WorkKind};
-use provisioning_core::ports::{Happening, JournalEntry, Source};
+use provisioning_core::ports::{AuditRecord, Happening, JournalEntry, Source};
 
 use super::phases::phase_title;
 use super::sightings::{is_trouble, sighting_words};
@@ -42,6 +42,7 @@ pub(in crate::web) fn tone(entry: &JournalEntry) -> Tone {
         | Happening::Warning { .. }
         | Happening::WorkPostponed { .. } => Tone::Warning,
         Happening::Sighted { what, .. } if is_trouble(what) => Tone::Warning,
+        Happening::Audited(record) if !record.is_success() => Tone::Warning,
         Happening::HostRegistered { .. }
         | Happening::Sighted { .. }
         | Happening::MachineDiscovered { .. }
@@ -52,6 +53,7 @@ pub(in crate::web) fn tone(entry: &JournalEntry) -> Tone {
         | Happening::EventIgnored { .. }
         | Happening::Booted { .. }
         | Happening::KeyErased
+        | Happening::Audited(_)
         | Happening::ImageImported { .. }
         | Happening::DefaultImageChosen { .. }
         | Happening::ImageRemoved { .. } => Tone::Plain,
@@ -105,11 +107,21 @@ pub fn sentence(entry: &JournalEntry) -> String {
         Happening::WorkPostponed { work, attempts, error, .. } => {
             format!("Could not {} (try {attempts}): {error}; it will be tried again", work_words(*work))
         }
+        Happening::Audited(record) => audited(record),
         Happening::KeyErased => "The one-time key was erased from the vault".to_owned(),
         Happening::ImageImported { name, release, .. } => format!("Image {name} (Proxmox VE {release}) was imported"),
         Happening::DefaultImageChosen { name, .. } => format!("Image {name} is the default from now on"),
         Happening::ImageRemoved { name, .. } => format!("Image {name} was removed"),
     }
+}
+
+/// `anna@laptop asked to rebuild a host (pve-07), from 10.0.0.5`
+fn audited(record: &AuditRecord) -> String {
+    let who = record.by.as_deref().unwrap_or("Somebody without a valid token");
+    let what = if record.subject.is_empty() { String::new() } else { format!(" ({})", record.subject) };
+    let from = record.from.map(|from| format!(", from {from}")).unwrap_or_default();
+    let outcome = if record.is_success() { String::new() } else { format!(", and was refused with {}", record.status) };
+    format!("{who} asked to {}{what}{from}{outcome}", record.action)
 }
 
 fn moved(event: &EventKind, to: Phase) -> String {

@@ -18,6 +18,8 @@ pub struct FirstBootScript {
     pub url: String,
     /// Its variable `TOKEN`.
     pub token: String,
+    /// Its variable `FINGERPRINT`: the certificate that it trusts; without one the system's authorities decide.
+    pub fingerprint: Option<String>,
 }
 
 impl std::fmt::Debug for FirstBootScript {
@@ -27,7 +29,7 @@ impl std::fmt::Debug for FirstBootScript {
 }
 
 impl FirstBootScript {
-    /// Reads a script's two variables.
+    /// Reads a script's variables.
     pub fn read(text: &[u8]) -> Result<Self, PhoneHomeScriptError> {
         let text = std::str::from_utf8(text).map_err(|_| PhoneHomeScriptError::NotText)?;
         // systemd runs the file itself, so that it needs to say by what.
@@ -39,7 +41,8 @@ impl FirstBootScript {
             let value = value.map(|value| value.trim().trim_matches(['\'', '"'])).filter(|value| !value.is_empty());
             value.map(str::to_owned).ok_or(PhoneHomeScriptError::NoVariable { name })
         };
-        Ok(Self { url: variable("URL")?, token: variable("TOKEN")? })
+        let fingerprint = variable("FINGERPRINT").ok();
+        Ok(Self { url: variable("URL")?, token: variable("TOKEN")?, fingerprint })
     }
 }
 
@@ -105,7 +108,7 @@ fn request(host: &SimHost, script: &FirstBootScript) -> Option<Request> {
             ("content-type", "application/json".to_owned()),
             ("user-agent", "curl/8.14.1".to_owned()),
         ],
-        trust: Trust::Nothing,
+        trust: script.fingerprint.clone().map_or(Trust::System, Trust::Pinned),
         timeout: TRY_MAX,
         redirects: Redirects::Kept,
     })
