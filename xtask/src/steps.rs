@@ -41,6 +41,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
     Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
+    Step { name: "advisories", about: "known holes in crates, by cargo-deny", fast: false, check: advisories },
+    Step { name: "unit", about: "what the systemd unit leaves open", fast: false, check: unit },
 ];
 
 fn set_up(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
@@ -156,6 +158,34 @@ fn deny(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {
     // Offline, cargo-deny still reads the manifests of crates that only other systems build.
     shell.cargo(&["fetch", "--locked"])?;
     shell.cargo(&["deny", "--offline", "--locked", "check", "bans", "licenses", "sources"])?;
+    Ok(Done::Passed)
+}
+
+/// Needs a network, which not every machine has: where the database cannot be fetched, that is said and not skipped over.
+fn advisories(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if !shell.has_cargo_subcommand("deny") {
+        let why = "KNOWN HOLES WERE NOT LOOKED FOR: cargo-deny is not installed; `cargo xtask test --deny` does that";
+        return Ok(Done::LeftOut(why.to_owned()));
+    }
+    if let Err(error) = shell.cargo(&["deny", "--locked", "fetch", "db"]) {
+        let why = format!("KNOWN HOLES WERE NOT LOOKED FOR: the database of advisories cannot be fetched ({error})");
+        return Ok(Done::LeftOut(why));
+    }
+    shell.cargo(&["deny", "--locked", "check", "--disable-fetch", "advisories"])?;
+    Ok(Done::Passed)
+}
+
+/// The most that `systemd-analyze security` may find open, from 0 (nothing) to 10.
+const EXPOSURE_MAX: &str = "30";
+
+fn unit(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if find_program("systemd-analyze").is_none() {
+        return Ok(Done::LeftOut("systemd-analyze is not on this machine".to_owned()));
+    }
+    // The threshold is given in tenths.
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    let unit = "deploy/provisioning.service";
+    shell.run("systemd-analyze", &["security", "--offline=true", "--no-pager", &threshold, unit], &[])?;
     Ok(Done::Passed)
 }
 

@@ -17,8 +17,11 @@ use crate::http::listen;
 use crate::wire::{access, wire};
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
-    harden()?;
+    let hardened = harden();
     start_logging(&config.logging)?;
+    if let Err(error) = hardened {
+        tracing::warn!("the process keeps more than it needs: {error:#}");
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

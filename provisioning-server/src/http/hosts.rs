@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::App;
+use super::audit::Subject;
 use super::body::{Fields, Params};
 use super::problem::{Kind, Problem};
 use super::view::{HostView, PreflightView};
@@ -76,6 +77,7 @@ async fn register(State(app): State<Arc<App>>, mut fields: Fields) -> Result<Res
     let record = app.orchestrator.register(NewHost { name, macs, server_type, address }).await?;
     let location = format!("/api/hosts/{}", record.host.id);
     let mut response = (StatusCode::CREATED, Json(app.host_view(&record, &[]))).into_response();
+    response.extensions_mut().insert(Subject(record.host.name.to_string()));
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -15,6 +15,7 @@ use provisioning_core::ports::StoreError;
 use serde_json::{Value, json};
 
 use super::App;
+use super::audit::Subject;
 use super::body::{self, Fields};
 use super::problem::{Kind, Problem};
 use super::view::ImageView;
@@ -60,7 +61,9 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     };
     let (is_new, image) = keep(&app, imported).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(ImageView::new(&image))).into_response())
+    let mut response = (status, Json(ImageView::new(&image))).into_response();
+    response.extensions_mut().insert(Subject(image.name.clone()));
+    Ok(response)
 }
 
 /// Writes down an image whose file is in the store; whether it is new there.

@@ -11,6 +11,7 @@ use provisioning_core::orchestrator::Ports;
 use provisioning_core::ports::{NoInventory, PersonAtThePowerButton};
 use provisioning_server::config::load_server_types;
 use provisioning_server::http::auth::{Access, TokenDigest};
+use provisioning_server::http::census::ConnectionLimits;
 use provisioning_server::http::listen;
 use provisioning_server::http::metrics::Metrics;
 use provisioning_server::images::import::ImageStore;
@@ -68,6 +69,10 @@ impl Lab {
     }
 
     pub(crate) async fn start_with(access: Access) -> Self {
+        Self::start_limited(access, ConnectionLimits::default()).await
+    }
+
+    pub(crate) async fn start_limited(access: Access, limits: ConnectionLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tcp = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let base = format!("http://{}", tcp.local_addr().unwrap());
@@ -92,7 +97,7 @@ impl Lab {
             tls: None,
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { server: server.start(tcp, None).unwrap(), base, client, _dir: dir }
+        Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, _dir: dir }
     }
 
     /// A request without an operator's token.

@@ -8,5 +8,6 @@ mod journal;
 mod killed;
 mod schedule;
 mod server;
+mod tls;
 mod traces;
 mod undisturbed;

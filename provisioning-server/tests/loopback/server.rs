@@ -112,6 +112,21 @@ impl Server {
         }
     }
 
+    /// The same server over TLS, with a certificate that it makes for itself and a door for firmware; what its fleet has
+    /// to be told besides is known once it has started.
+    pub(crate) fn over_tls(&mut self, options: &mut FleetOptions) {
+        let path = self.dir.path().join("provisioning.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let host: IpAddr = self.base.trim_start_matches("http://").split(':').next().unwrap().parse().unwrap();
+        let boot = format!("{host}:{}", free_port(host));
+        let with_tls = format!("  tls:\n    self_signed: true\n  boot_listen: {boot}\n  data_dir");
+        let config = config.replace("public_url: http:", "public_url: https:").replace("  data_dir", &with_tls);
+        std::fs::write(&path, config).unwrap();
+        self.base = self.base.replace("http:", "https:");
+        options.server.clone_from(&self.base);
+        options.boot_server = Some(format!("http://{boot}"));
+    }
+
     pub(crate) fn base(&self) -> &str {
         &self.base
     }

@@ -65,7 +65,8 @@ impl Fleet {
     /// # Errors
     /// When no HTTP client can be made for this server.
     pub fn new(options: FleetOptions, watch: UnboundedSender<FleetEvent>) -> Result<Self, OperatorError> {
-        let operator = Operator::new(&options.server, options.token.clone(), options.outage_max)?;
+        let operator =
+            Operator::trusting(&options.server, options.token.clone(), options.outage_max, options.ca_pem.as_deref())?;
         let systems = Arc::new(SshSystems::new(options.cluster.as_ref().map(ClusterOptions::found), options.join_pace));
         Ok(Self { options, operator, systems, watch, machines: JoinSet::new() })
     }
@@ -141,7 +142,7 @@ impl Fleet {
             ip: hardware.address(),
             hardware,
             ssh_port: self.options.ssh_port,
-            server: self.options.server.clone(),
+            server: self.options.boot_server.clone().unwrap_or_else(|| self.options.server.clone()),
             seed: self.options.seed.wrapping_mul(0x1_0001).wrapping_add(u64::from(number)),
             timing: self.options.timing,
         };

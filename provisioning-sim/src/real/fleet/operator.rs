@@ -79,12 +79,25 @@ enum Payload<'a> {
 impl Operator {
     /// An operator of the server at `base`, who waits up to `outage_max` for a server that is away.
     pub fn new(base: &str, token: Option<Secret<String>>, outage_max: Duration) -> Result<Self, OperatorError> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(REQUEST_MAX)
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(OperatorError::Client)?;
+        Self::trusting(base, token, outage_max, None)
+    }
+
+    /// The same, who trusts this certificate, as PEM, and no other.
+    ///
+    /// # Errors
+    /// When it is no certificate, or no HTTP client can be made.
+    pub fn trusting(
+        base: &str,
+        token: Option<Secret<String>>,
+        outage_max: Duration,
+        ca_pem: Option<&str>,
+    ) -> Result<Self, OperatorError> {
+        let mut builder = reqwest::Client::builder().no_proxy().timeout(REQUEST_MAX).pool_max_idle_per_host(0);
+        if let Some(pem) = ca_pem {
+            let certificate = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(OperatorError::Client)?;
+            builder = builder.tls_certs_only([certificate]);
+        }
+        let client = builder.build().map_err(OperatorError::Client)?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), token, client, outage_max })
     }
 

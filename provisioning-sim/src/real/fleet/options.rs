@@ -14,6 +14,11 @@ use crate::real::pvecm::Pace;
 pub struct FleetOptions {
     /// The server's base address.
     pub server: String,
+    /// Where firmware is told to boot from, when that is another address.
+    pub boot_server: Option<String>,
+    /// The certificate that operators trust, as PEM, in place of the system's authorities. Machines know it by what the
+    /// server tells them.
+    pub ca_pem: Option<String>,
     /// The operator's token; `None` for a server that asks for none.
     pub token: Option<Secret<String>>,
     /// How many machines.
@@ -51,6 +56,8 @@ impl FleetOptions {
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
+            boot_server: None,
+            ca_pem: None,
             token: None,
             hosts: 6,
             seed: 1,
