@@ -99,12 +99,14 @@ pub fn router(app: Arc<App>) -> Router {
 /// The routes of firmware, for a door without TLS: boot scripts and what they name. Nothing here takes an operator's
 /// token, so that none is ever sent in clear.
 pub fn boot_router(app: Arc<App>) -> Router {
+    let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     Router::new()
         .merge(machines::boot_routes())
         .merge(artifacts::routes())
         .with_state(Arc::clone(&app))
         .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(measure)
         .layer(map_response(headers::add_to_response))
         .layer(axum::extract::DefaultBodyLimit::disable())
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use provisioning_core::model::{Release, Secret};
 use provisioning_server::config::Config;
 use provisioning_sim::real::fleet::{ClusterOptions, FleetOptions};
@@ -97,6 +99,13 @@ impl Server {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// SIGHUP: it reads its certificate again.
+    pub(crate) fn hang_up(&self) {
+        let child = self.child.as_ref().expect("the server runs");
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        kill(pid, Signal::SIGHUP).unwrap();
     }
 
     pub(crate) fn is_down(&self) -> bool {

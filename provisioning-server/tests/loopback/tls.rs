@@ -27,6 +27,36 @@ async fn a_fleet_comes_to_ready_over_tls_and_trusts_one_certificate() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_certificate_is_shown_when_its_file_changes_and_a_bad_one_is_not() {
+    let (mut server, mut options) = Server::configured(FleetSize { hosts: 1, seed: 413, release: Release::new(9, 2) });
+    server.over_tls(&mut options);
+    server.start();
+    let first = certificate(&mut server).await;
+    until_served(&mut server, &first).await;
+    let file = server.data().join("tls/self-signed.pem");
+    std::fs::write(&file, "no certificate").unwrap();
+    server.hang_up();
+    until_logged(&server, "kept the certificate as it was").await;
+    until_served(&mut server, &first).await;
+
+    let host = server.base().trim_start_matches("https://").split(':').next().unwrap().to_owned();
+    let made = rcgen::generate_simple_self_signed([host]).unwrap();
+    std::fs::write(&file, format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem())).unwrap();
+    server.hang_up();
+    until_served(&mut server, &made.cert.pem()).await;
+}
+
+async fn until_logged(server: &Server, line: &str) {
+    let mut looks = interval(Duration::from_millis(50));
+    let said = async {
+        while !tokio::fs::read_to_string(server.log()).await.is_ok_and(|log| log.contains(line)) {
+            looks.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(60), said).await.expect("the server says so");
+}
+
 /// The certificate that the server has made for itself, once it is there.
 async fn certificate(server: &mut Server) -> String {
     let path = server.data().join("tls/cert.pem");
@@ -45,21 +75,7 @@ async fn certificate(server: &mut Server) -> String {
 
 /// Operators' paths are not there at all, so that nobody sends a token in clear; nor does the other door speak HTTP.
 async fn firmwares_door_is_for_firmware(server: &mut Server, boot: &str, options: &FleetOptions) {
-    let pem = options.ca_pem.as_ref().unwrap();
-    let trusting = Client::builder().no_proxy().tls_certs_only([Certificate::from_pem(pem.as_bytes()).unwrap()]);
-    let client = trusting.build().unwrap();
-    let mut looks = interval(Duration::from_millis(50));
-    let up = async {
-        loop {
-            looks.tick().await;
-            server.lives();
-            let request = client.get(format!("{}/api/hosts", server.base())).bearer_auth(TOKEN);
-            if let Ok(answer) = request.send().await {
-                return answer.status();
-            }
-        }
-    };
-    assert_eq!(timeout(Duration::from_secs(60), up).await.expect("it is served over TLS"), 200);
+    let client = until_served(server, options.ca_pem.as_ref().unwrap()).await;
     for path in ["/api/hosts", "/", "/login", "/api/boot/answer", "/assets/style.css", "/events"] {
         let answer = client.get(format!("{boot}{path}")).bearer_auth(TOKEN).send().await.unwrap();
         let status = answer.status();
@@ -71,4 +87,23 @@ async fn firmwares_door_is_for_firmware(server: &mut Server, boot: &str, options
     assert!(script.text().await.unwrap().contains("no-such-host"));
     let in_clear = client.get(server.base().replace("https:", "http:")).send().await;
     assert!(in_clear.is_err(), "{in_clear:?}");
+}
+
+/// A client that trusts this certificate alone, once it was served.
+async fn until_served(server: &mut Server, pem: &str) -> Client {
+    let mut looks = interval(Duration::from_millis(50));
+    let served = async {
+        loop {
+            looks.tick().await;
+            server.lives();
+            let trusted = [Certificate::from_pem(pem.as_bytes()).unwrap()];
+            let client = Client::builder().no_proxy().tls_certs_only(trusted).build().unwrap();
+            let request = client.get(format!("{}/api/hosts", server.base())).bearer_auth(TOKEN);
+            if let Ok(answer) = request.send().await {
+                assert_eq!(answer.status(), 200);
+                return client;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), served).await.expect("it is served under this certificate")
 }
