@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::fault::Place;
-use super::{AuthConfig, Config, InfrastructureConfig, LogFormat, PxeMode, RespondTo};
+use super::{AuthConfig, Config, InfrastructureConfig, LogFormat, PasswordConfig, PxeMode, RespondTo, TlsConfig};
 use crate::web::span;
 
 /// A key and what is in force for it.
@@ -52,6 +52,16 @@ impl Config {
         list.value("server.listen", self.server.listen);
         list.value("server.data_dir", self.server.data_dir.display());
         list.optional("server.tls_fingerprint", self.site.tls_fingerprint.as_ref());
+        match &self.server.tls {
+            None => list.value("server.tls", "off"),
+            Some(TlsConfig::SelfSigned) => list.value("server.tls.self_signed", true),
+            Some(TlsConfig::Files { cert, key }) => {
+                list.value("server.tls.cert", cert.display());
+                list.value("server.tls.key", key.display());
+            }
+        }
+        list.optional("server.boot_listen", self.server.boot_listen);
+        list.value("server.boot_url", self.site.boot_url());
         list.value("server_types_file", self.server_types_file.display());
     }
 
@@ -108,6 +118,10 @@ impl Config {
         };
         list.value("auth.mode", mode);
         list.secret("auth.admin_token", has_admin);
+        let password = self.logins.password.as_ref();
+        list.secret("auth.password", matches!(password, Some(PasswordConfig::Clear(_))));
+        list.secret("auth.password_hash", matches!(password, Some(PasswordConfig::Hash(_))));
+        list.value("auth.session_idle", span(self.logins.session_idle));
         let format = match self.logging.format {
             LogFormat::Text => "text",
             LogFormat::Json => "json",

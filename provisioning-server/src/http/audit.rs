@@ -28,7 +28,7 @@ const PAGE_MAX: usize = 1000;
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// What changes are called. What is not here is told by its method and path.
-const ACTIONS: [(&str, &str, &str); 14] = [
+const ACTIONS: [(&str, &str, &str); 15] = [
     ("POST", "/api/hosts", "register a host"),
     ("PATCH", "/api/hosts/{id}", "edit a host"),
     ("DELETE", "/api/hosts/{id}", "remove a host"),
@@ -37,6 +37,7 @@ const ACTIONS: [(&str, &str, &str); 14] = [
     ("POST", "/api/hosts/{id}/resume", "resume a join"),
     ("POST", "/api/images", "import an image"),
     ("DELETE", "/api/images/{id}", "remove an image"),
+    ("PUT", "/api/images/{id}/default", "choose the default image"),
     ("POST", "/api/discovered/{mac}/adopt", "adopt a machine"),
     ("DELETE", "/api/discovered/{mac}", "dismiss a machine"),
     ("POST", "/api/tokens", "create a token"),

@@ -62,7 +62,7 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let (is_new, image) = keep(&app, imported).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, Json(ImageView::new(&image))).into_response();
-    response.extensions_mut().insert(Subject(image.name));
+    response.extensions_mut().insert(Subject(image.name.clone()));
     Ok(response)
 }
 
