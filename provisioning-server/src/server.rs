@@ -22,6 +22,7 @@ use crate::http::listen::stopped;
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
+use crate::netboot::{self, Netboot, Service};
 
 /// How often `server-types.yaml` is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -42,18 +43,21 @@ pub struct Setup {
     pub access: Access,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// Boot programs, and the boot server that runs beside us.
+    pub netboot: Netboot,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
 pub struct Server {
     app: Arc<App>,
     stop: watch::Sender<bool>,
+    boot_server: Option<Service>,
 }
 
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, site, policy, server_types, images, access, metrics } = setup;
+        let Setup { ports, site, policy, server_types, images, access, metrics, netboot } = setup;
         let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
         let public_url = site.public_url.clone();
         let orchestrator = Orchestrator::new(ports, Arc::new(site), policy, by_key(server_types));
@@ -64,11 +68,13 @@ impl Server {
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
             downloads: Downloads::new(clock),
             metrics,
+            programs: netboot.programs,
+            boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
             server_type_faults: RwLock::default(),
             settings: OnceLock::new(),
             stopping,
         };
-        Self { app: Arc::new(app), stop }
+        Self { app: Arc::new(app), stop, boot_server: netboot.service }
     }
 
     /// What the handlers share.
@@ -99,6 +105,11 @@ impl Server {
                 () = counting => {}
             }
         });
+        if let Some(service) = self.boot_server {
+            // It stays until the last sighting is told: that ends the second task.
+            tasks.spawn((service.keep)(Box::pin(stopped(stopping.clone()))));
+            tasks.spawn(netboot::pass_on(service.sightings, Arc::clone(&self.app.orchestrator)));
+        }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         Ok(Running { app: self.app, stop: self.stop, tasks, address })
     }

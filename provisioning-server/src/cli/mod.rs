@@ -1,6 +1,7 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
 mod client;
+mod dhcp_snippet;
 mod discovered;
 mod host;
 mod image;
@@ -67,6 +68,9 @@ enum Command {
   provisioning pxe-doctor 52:54:00:12:34:56
   provisioning pxe-doctor pve-07 --json")]
     PxeDoctor(discovered::DoctorArgs),
+    /// Print what your own DHCP server needs to be told, filled in from the configuration.
+    #[command(after_help = dhcp_snippet::EXAMPLES)]
+    DhcpSnippet(dhcp_snippet::SnippetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +110,7 @@ impl Cli {
             Command::Host(command) => host::run(command).await,
             Command::Discovered(command) => discovered::run(command).await,
             Command::PxeDoctor(args) => discovered::diagnose(args).await,
+            Command::DhcpSnippet(args) => dhcp_snippet::print(&args),
         }
     }
 }
@@ -121,6 +126,10 @@ fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
     writeln!(out, "{} is in order", config.path.display())?;
     writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
     writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
+    match (&config.pxe.interface, config.pxe.enabled) {
+        (Some(interface), true) => writeln!(out, "  answers netbooting machines on {interface}")?,
+        _ => writeln!(out, "  leaves netbooting machines to your DHCP server: see provisioning dhcp-snippet --help")?,
+    }
     writeln!(out, "  knows {} server types of {}", config.server_types.len(), config.server_types_file.display())?;
     match &config.site.cluster {
         Some(cluster) => writeln!(out, "  hosts join the cluster of {}", cluster.member)?,

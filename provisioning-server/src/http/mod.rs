@@ -18,9 +18,11 @@ pub mod netboot_view;
 mod operations;
 mod ops;
 pub mod problem;
+mod programs;
 pub mod slots;
 pub mod view;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::Router;
@@ -34,6 +36,7 @@ use downloads::Downloads;
 use metrics::Metrics;
 
 use crate::config::Setting;
+use crate::netboot::Health;
 use crate::web::{self, Web};
 
 /// What all handlers share.
@@ -48,6 +51,10 @@ pub struct App {
     pub downloads: Downloads,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// The folder of the boot programs.
+    pub programs: PathBuf,
+    /// How the boot server fares.
+    pub boot_server: Health,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: RwLock<Vec<String>>,
     /// The configuration in force, for people to read; not set where it came from no file.
@@ -75,6 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(machines::routes())
         .merge(artifacts::routes())
+        .merge(programs::routes())
         .merge(login::routes())
         .merge(ops::public_routes())
         .with_state(app)

@@ -108,7 +108,8 @@ mod tests {
     fn it_fires_on_a_plan_that_was_left_behind() {
         let mut scene = scene(ready());
         let record = &scene.hosts[&host()];
-        let entry = |answer| BootEntry { mac: record.host.macs[0], host: record.host.name.clone(), answer, address: None };
+        let entry =
+            |answer| BootEntry { mac: record.host.macs[0], host: record.host.name.clone(), answer, address: None };
         let plans =
             [BootAnswer::Installer, BootAnswer::LocalDisk].map(|answer| BootPlan { entries: vec![entry(answer)] });
         let [stale, right] = plans;
