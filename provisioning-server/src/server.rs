@@ -25,6 +25,7 @@ use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
+use crate::netboot::{self, Netboot, Service};
 use crate::tls::{Reloaded, Tls};
 
 /// How often `server-types.yaml` is looked at.
@@ -48,6 +49,8 @@ pub struct Setup {
     pub metrics: Metrics,
     /// The certificate to serve under; `None` is plain HTTP.
     pub tls: Option<Tls>,
+    /// Boot programs, and the boot server that runs beside us.
+    pub netboot: Netboot,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -56,12 +59,13 @@ pub struct Server {
     tls: Option<Tls>,
     limits: ConnectionLimits,
     stop: watch::Sender<bool>,
+    boot_server: Option<Service>,
 }
 
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot } = setup;
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
         }
@@ -75,11 +79,14 @@ impl Server {
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
             downloads: Downloads::new(clock),
             metrics,
+            programs: netboot.programs,
+            boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
             server_type_faults: RwLock::default(),
             settings: OnceLock::new(),
             stopping,
         };
-        Self { app: Arc::new(app), tls, limits: ConnectionLimits::default(), stop }
+        let (app, limits) = (Arc::new(app), ConnectionLimits::default());
+        Self { app, tls, limits, stop, boot_server: netboot.service }
     }
 
     /// What the handlers share.
@@ -142,6 +149,11 @@ impl Server {
         }
         if let Some(control) = control {
             tasks.spawn(listen::serve(Door::Control(control), router, census, stopping.clone()));
+        }
+        if let Some(service) = self.boot_server {
+            // It stays until the last sighting is told: that ends the second task.
+            tasks.spawn((service.keep)(Box::pin(stopped(stopping.clone()))));
+            tasks.spawn(netboot::pass_on(service.sightings, Arc::clone(&self.app.orchestrator)));
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })

@@ -4,22 +4,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use provisioning_adapters::dnsmasq::{Dnsmasq, DnsmasqConfig, default_run_dir};
 use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig as AdapterConfig, Method};
 use provisioning_adapters::sqlite::{SealingKey, SqliteStore};
 use provisioning_adapters::ssh::SshShell;
 use provisioning_adapters::system::{SystemClock, SystemEntropy};
 use provisioning_core::model::Secret;
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{Clock as _, Inventory, NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{BootServer, Clock as _, Inventory, NoInventory, PersonAtThePowerButton};
+use tokio::sync::mpsc;
 
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
+use crate::netboot::{Health, Netboot, Service, Task};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
 use crate::tls::{Names, Source, Tls};
+
+/// Sightings that may wait to be told: what a rack of forty machines says in a second.
+const SIGHTINGS_MAX: usize = 4096;
 
 /// Puts a server together on a locked data directory.
 ///
@@ -29,6 +35,9 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
     let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
+    // The last that can fail, so that no boot server runs for nothing.
+    let (boot_server, netboot) = boot_server(config, data).await?;
+    let ports = Ports { boot_server, ..ports };
     let server = Server::new(Setup {
         ports,
         site: config.site.clone(),
@@ -38,6 +47,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         access,
         metrics,
         tls: tls(config, data)?,
+        netboot,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
@@ -53,6 +63,51 @@ fn tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
         },
     };
     Ok(Some(Tls::load(source, SystemClock.now()).context("server.tls")?))
+}
+
+/// Our own dnsmasq, or nothing but a log when the operator's DHCP server does its work.
+async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn BootServer>, Netboot)> {
+    let pxe = &config.pxe;
+    let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else {
+        return Ok((Arc::new(PlanLog::default()), Netboot::without_service(&pxe.ipxe_dir)));
+    };
+    let run_dir = match &pxe.run_dir {
+        Some(run_dir) => run_dir.clone(),
+        None => default_run_dir(data.path()).context("pxe.run_dir: write one, since server.data_dir does not fit")?,
+    };
+    let lease_file = data.path().join("dnsmasq.leases").try_into().context("server.data_dir")?;
+    let (sender, sightings) = mpsc::channel(SIGHTINGS_MAX);
+    let started = Dnsmasq::start(
+        DnsmasqConfig {
+            interface,
+            subnet: pxe.subnet,
+            addresses: pxe.addresses.clone(),
+            respond_to: pxe.respond_to,
+            public_url: config.site.boot_url().clone(),
+            programs: pxe.ipxe_dir.clone(),
+            run_dir,
+            lease_file,
+            user: pxe.user.clone(),
+            program: pxe.program.clone(),
+        },
+        sender,
+    );
+    let (dnsmasq, supervisor) = started
+        .await
+        .context("pxe.enabled is true, but machines cannot be answered (false leaves it to your DHCP server)")?;
+    for warning in dnsmasq.programs().warnings() {
+        tracing::warn!("pxe: {warning}");
+    }
+    let dnsmasq = Arc::new(dnsmasq);
+    let asked = Arc::clone(&dnsmasq);
+    let health = Health::new(move || {
+        let status = asked.status();
+        let last = status.last_error.unwrap_or_else(|| "it has just been started".to_owned());
+        (!status.state.is_running()).then(|| format!("dnsmasq does not run: {last}"))
+    });
+    let keep = Box::new(|stop: Task| Box::pin(supervisor.run(stop)) as Task);
+    let service = Service { keep, sightings, health };
+    Ok((dnsmasq, Netboot { programs: pxe.ipxe_dir.clone(), service: Some(service) }))
 }
 
 /// Who may operate, and the token to show when this start has made it.

@@ -37,6 +37,12 @@ const PACKAGES: &[Package] = &[
     Package { name: "xorriso", program: "xorriso", reason: "a second opinion on the ISO images that are served" },
     Package { name: "cpio", program: "cpio", reason: "a second opinion on the initrd that is served" },
     Package { name: "busybox-static", program: "busybox", reason: "runs the first-boot script in a bare system" },
+    Package {
+        name: "dnsmasq-base",
+        program: "dnsmasq",
+        reason: "the boot server is tested against a real dnsmasq (as root, in network namespaces)",
+    },
+    Package { name: "iproute2", program: "ip", reason: "makes the network namespaces of those tests" },
     Package { name: "shellcheck", program: "shellcheck", reason: "checks the shell scripts" },
 ];
 

@@ -1,6 +1,7 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
 mod client;
+mod dhcp_snippet;
 mod discovered;
 mod host;
 mod image;
@@ -75,6 +76,9 @@ enum Command {
     /// The dashboard's password.
     #[command(subcommand)]
     Password(password::PasswordCommand),
+    /// Print what your own DHCP server needs to be told, filled in from the configuration.
+    #[command(after_help = dhcp_snippet::EXAMPLES)]
+    DhcpSnippet(dhcp_snippet::SnippetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +120,7 @@ impl Cli {
             Command::PxeDoctor(args) => discovered::diagnose(args).await,
             Command::Token(command) => token::run(command).await,
             Command::Password(command) => password::run(&command),
+            Command::DhcpSnippet(args) => dhcp_snippet::print(&args),
         }
     }
 }
@@ -131,6 +136,10 @@ fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
     writeln!(out, "{} is in order", config.path.display())?;
     writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
     writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
+    match (&config.pxe.interface, config.pxe.enabled) {
+        (Some(interface), true) => writeln!(out, "  answers netbooting machines on {interface}")?,
+        _ => writeln!(out, "  leaves netbooting machines to your DHCP server: see provisioning dhcp-snippet --help")?,
+    }
     writeln!(out, "  knows {} server types of {}", config.server_types.len(), config.server_types_file.display())?;
     match &config.site.cluster {
         Some(cluster) => writeln!(out, "  hosts join the cluster of {}", cluster.member)?,

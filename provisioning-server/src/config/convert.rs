@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
-    BaseUrl, CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
+    CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
     ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
 
 use super::reader::{Reader, Section};
 use super::server::{self, Server};
 use super::{
-    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, PxeConfig, PxeMode, RespondTo,
-    auth, server_types,
+    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, auth, pxe, server_types,
 };
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
@@ -25,7 +24,7 @@ const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
     let Server { server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
-    let pxe = pxe(root.section("pxe"), public_url.as_ref());
+    let pxe = pxe::read(reader, root.section("pxe"), boot_url.as_ref().or(public_url.as_ref()));
     let hash = credentials(root.section("credentials"));
     let proxmox = proxmox(root.section("proxmox"));
     let infrastructure = infrastructure(root.section("infrastructure"));
@@ -66,25 +65,6 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         warnings: vec![],
         origins: Origins::default(),
     })
-}
-
-fn pxe(mut section: Section<'_>, public_url: Option<&BaseUrl>) -> PxeConfig {
-    let config = PxeConfig {
-        interface: section.text("interface").map(|(_, text)| text),
-        subnet: section.parsed_as("subnet", "a subnet such as 10.0.0.0/24").map(|(_, subnet)| subnet),
-        mode: section.word("mode", &[("proxy", PxeMode::Proxy), ("dhcp", PxeMode::Dhcp)]).unwrap_or_default(),
-        respond_to: section
-            .word("respond_to", &[("registered", RespondTo::Registered), ("all", RespondTo::All)])
-            .unwrap_or_default(),
-    };
-    if let Some((_, true)) = section.truth("enabled") {
-        let url = public_url.map_or("{server.public_url}", BaseUrl::as_str);
-        let problem = "true needs the dnsmasq adapter, which this version does not have";
-        let help = format!("set it to false and point your DHCP server at {url}/ipxe/${{mac}}");
-        section.fault("enabled", problem, Some(help));
-    }
-    section.finish();
-    config
 }
 
 fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {

@@ -22,10 +22,12 @@ mod operations;
 mod ops;
 mod pace;
 pub mod problem;
+mod programs;
 pub mod slots;
 mod tokens;
 pub mod view;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::Router;
@@ -40,6 +42,7 @@ use downloads::Downloads;
 use metrics::Metrics;
 
 use crate::config::Setting;
+use crate::netboot::Health;
 use crate::web::{self, Web};
 
 /// What all handlers share.
@@ -54,6 +57,10 @@ pub struct App {
     pub downloads: Downloads,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// The folder of the boot programs.
+    pub programs: PathBuf,
+    /// How the boot server fares.
+    pub boot_server: Health,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: RwLock<Vec<String>>,
     /// The configuration in force, for people to read; not set where it came from no file.
@@ -83,6 +90,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(machines::routes())
         .merge(artifacts::routes())
+        .merge(programs::routes())
         .merge(login::routes())
         .merge(ops::public_routes())
         .with_state(app)
@@ -103,6 +111,7 @@ pub fn boot_router(app: Arc<App>) -> Router {
     Router::new()
         .merge(machines::boot_routes())
         .merge(artifacts::routes())
+        .merge(programs::routes())
         .with_state(Arc::clone(&app))
         .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))
         .method_not_allowed_fallback(error::method_not_allowed)

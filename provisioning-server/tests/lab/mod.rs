@@ -15,6 +15,7 @@ use provisioning_server::http::census::ConnectionLimits;
 use provisioning_server::http::listen;
 use provisioning_server::http::metrics::Metrics;
 use provisioning_server::images::import::ImageStore;
+use provisioning_server::netboot::Netboot;
 use provisioning_server::plan_log::PlanLog;
 use provisioning_server::server::{Running, Server, Setup};
 use provisioning_sim::real::iso::{IsoOptions, build};
@@ -30,7 +31,7 @@ pub(crate) struct Lab {
     pub(crate) server: Running,
     pub(crate) base: String,
     pub(crate) client: Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What a server said.
@@ -95,9 +96,15 @@ impl Lab {
             access: access.into(),
             metrics: Metrics::default(),
             tls: None,
+            netboot: Netboot::without_service(dir.path()),
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, _dir: dir }
+        Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }
+    }
+
+    /// The folder of its files, boot programs among them.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// A request without an operator's token.
