@@ -4,15 +4,16 @@ use ipnet::IpNet;
 
 use super::Orchestrator;
 use super::apply::{Along, Applied};
-use super::clockwork::lane_free_at;
 use super::error::OperatorError;
+use super::lane::lane_free_at;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
     BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
     ServerTypeKey, Timestamp,
 };
 use crate::ports::{
-    AuditRecord, Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError,
+    AuditRecord, Change, EntropyExt, Happening, HostRecord, KeyPair, NewEntry, PowerAnswer, Revision, Source,
+    StoreError,
 };
 
 /// A host to register.
@@ -60,6 +61,8 @@ pub struct Rebuild {
     pub image: Option<ImageId>,
     /// The host's name, needed when the host was ready before.
     pub confirm: Option<String>,
+    /// Whether it may be another machine than at the last installation, with a new mainboard for instance.
+    pub accept_new_hardware: bool,
 }
 
 /// A rebuild that was started.
@@ -176,6 +179,9 @@ impl Orchestrator {
         if !preflight.faults.is_empty() {
             return Err(OperatorError::NotInstallable { faults: preflight.faults });
         }
+        if rebuild.accept_new_hardware && record.host.hardware_id.is_some() {
+            self.accept_hardware(id, None).await?;
+        }
         let operation = OperationId::new(self.ports.clock.now(), self.ports.entropy.bytes());
         self.starting(|ids| ids.insert(operation));
         let outcome = self.start_with(&record, operation, preflight.server_type, preflight.image.id).await;
@@ -196,7 +202,7 @@ impl Orchestrator {
         server_type: ServerType,
         image: ImageId,
     ) -> Result<HostRecord, OperatorError> {
-        let key = self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes()));
+        let key = self.new_key_pair();
         self.ports.vault.store(id, &key.private).await?;
         let operation = Operation {
             id,
@@ -305,6 +311,13 @@ impl Orchestrator {
     /// The time, as the orchestrator sees it.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// A one-time key from fresh randomness, of which no copy is left.
+    pub(super) fn new_key_pair(&self) -> KeyPair {
+        let mut seed = Secret::new([0; 32]);
+        self.ports.entropy.fill(seed.expose_mut());
+        self.ports.shell.key_pair(&seed)
     }
 
     pub(super) fn server_type(&self, key: &ServerTypeKey) -> Result<ServerType, OperatorError> {
