@@ -43,6 +43,10 @@ pub enum ArtefactKind {
     InstallReport,
     /// Commands and output of the SSH session.
     JoinTranscript,
+    /// The phone-home's body.
+    PhoneHome,
+    /// The last request for an answer file that was refused.
+    RefusedRequest,
 }
 
 impl ArtefactKind {
@@ -55,6 +59,8 @@ impl ArtefactKind {
             Self::FirstBootScript => "first_boot_script",
             Self::InstallReport => "install_report",
             Self::JoinTranscript => "join_transcript",
+            Self::PhoneHome => "phone_home",
+            Self::RefusedRequest => "refused_request",
         }
     }
 }

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::Orchestrator;
 use super::apply::{Along, Applied};
-use super::clockwork::lane_free_at;
 use super::error::OperatorError;
+use super::lane::lane_free_at;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
     BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
@@ -60,6 +60,8 @@ pub struct Rebuild {
     pub image: Option<ImageId>,
     /// The host's name, needed when the host was ready before.
     pub confirm: Option<String>,
+    /// Whether it may be another machine than at the last installation, with a new mainboard for instance.
+    pub accept_new_hardware: bool,
 }
 
 /// A rebuild that was started.
@@ -175,6 +177,9 @@ impl Orchestrator {
         let preflight = self.preflight(id, rebuild.image).await?;
         if !preflight.faults.is_empty() {
             return Err(OperatorError::NotInstallable { faults: preflight.faults });
+        }
+        if rebuild.accept_new_hardware && record.host.hardware_id.is_some() {
+            self.accept_hardware(id, None).await?;
         }
         let operation = OperationId::new(self.ports.clock.now(), self.ports.entropy.bytes());
         self.starting(|ids| ids.insert(operation));

@@ -3,6 +3,7 @@
 use super::Orchestrator;
 use super::apply::Along;
 use super::join::{Join, JoinTrouble, Transcript, execute, last_words, place_foothold};
+use super::witness::Witness;
 use crate::machine::{Contact, EventKind, FailureReason, HostState, JoinStep, WorkKind};
 use crate::model::{Artefact, ArtefactKind, Fqdn, OperationId, Secret};
 use crate::ports::{
@@ -139,7 +140,9 @@ impl Orchestrator {
         let key = self.key(operation).await?.ok_or(Trouble::Never(FailureReason::KeyLost))?;
         let shell = self.login(contact, &key).await?;
         let node = &record.host.name;
-        Join { shell: &*shell, operation, node, cluster, transcript }.run().await?;
+        let joined_before = self.joined_just_now(record.host.id).await?;
+        let witness = Witness { port: &*self.ports.member, member: &cluster.member, joined_before };
+        Join { shell: &*shell, operation, node, cluster, witness, transcript }.run().await?;
         shell.close().await;
         // The next step takes a refused login for proof, so that this one must succeed once more first.
         self.login(contact, &key).await?.close().await;

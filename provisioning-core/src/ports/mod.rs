@@ -1,6 +1,7 @@
 //! Ports: what the core asks of the world. Each method's promises stand in the trait's `# Contract`.
 
 mod boot_server;
+mod cluster_member;
 mod error;
 mod inventory;
 mod journal;
@@ -10,9 +11,10 @@ mod surroundings;
 mod vault;
 
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
+pub use cluster_member::{ClusterMember, ClusterMemberError, ClusterNode, ClusterStatus, NobodyToAsk};
 pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
-pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, NewEntry, Source};
+pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, MachineRequest, NewEntry, Source};
 pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};
 pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
 pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};
@@ -20,6 +22,7 @@ pub use vault::{Vault, VaultError};
 #[cfg(feature = "mocks")]
 pub use {
     boot_server::MockBootServer,
+    cluster_member::MockClusterMember,
     inventory::MockInventory,
     remote_shell::{MockRemoteShell, MockShell},
     store::MockStore,

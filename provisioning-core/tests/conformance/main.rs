@@ -1,6 +1,7 @@
 //! The core's own adapters pass the suites, and adapters that are broken on purpose fail them by name.
 
 mod broken_boot_server;
+mod broken_cluster_member;
 mod broken_inventory;
 mod broken_power;
 mod broken_store;
