@@ -6,12 +6,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use provisioning_adapters::dnsmasq::{Dnsmasq, DnsmasqConfig, default_run_dir};
 use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig as AdapterConfig, Method};
+use provisioning_adapters::proxmox::ProxmoxMember;
 use provisioning_adapters::sqlite::{SealingKey, SqliteStore};
 use provisioning_adapters::ssh::SshShell;
 use provisioning_adapters::system::{SystemClock, SystemEntropy};
 use provisioning_core::model::Secret;
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{BootServer, Clock as _, Inventory, NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{
+    BootServer, Clock as _, ClusterMember, Inventory, NoInventory, NobodyToAsk, PersonAtThePowerButton,
+};
 use tokio::sync::mpsc;
 
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
@@ -141,11 +144,18 @@ fn ports(config: &Config, database: &Path, key_file: &Path, metrics: &Metrics) -
         vault: Arc::new(vault),
         boot_server: Arc::new(PlanLog::default()),
         shell: Arc::new(SshShell::new().with_port(config.ssh_port)),
+        member: member(config)?,
         inventory: inventory(config.infrastructure.as_ref())?,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         power: Arc::new(PersonAtThePowerButton),
     })
+}
+
+/// The existing member that hosts join by, if there is one.
+fn member(config: &Config) -> anyhow::Result<Arc<dyn ClusterMember>> {
+    let Some(cluster) = &config.site.cluster else { return Ok(Arc::new(NobodyToAsk)) };
+    Ok(Arc::new(ProxmoxMember::new(&cluster.member, cluster.fingerprint, config.api_token.as_ref())?))
 }
 
 /// The inventory service, its templates checked.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose server does not answer shall fail")]
 
+mod identification;
 mod lab;
 
 use lab::{Lab, TOKEN, small_iso};

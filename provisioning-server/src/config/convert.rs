@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
-    CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
-    ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
+    ApiToken, CertFingerprint, Cluster, CountryCode, Domain, JoinSecret, Keyboard, MailAddress, MemberAddr,
+    PasswordHash, Secret, ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
 
 use super::reader::{Reader, Section};
@@ -54,6 +54,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         server,
         site,
         ssh_port: proxmox.ssh_port,
+        api_token: proxmox.api_token,
         policy,
         infrastructure,
         pxe,
@@ -87,11 +88,16 @@ struct Proxmox {
     root_ssh_keys: Vec<SshPublicKey>,
     static_network: Option<StaticNetwork>,
     cluster: Option<Cluster>,
+    api_token: Option<ApiToken>,
     ssh_port: u16,
 }
 
 fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
+    let api_token = section.secret_parsed::<ApiToken>("api_token");
     let cluster = cluster(&mut section);
+    if cluster.is_some() && api_token.is_none() {
+        no_witness(&section);
+    }
     let static_network = static_network(&mut section);
     let domain = or_default(&mut section, "domain", "internal");
     let country = or_default(&mut section, "country", "us");
@@ -116,6 +122,7 @@ fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
         root_ssh_keys,
         static_network,
         cluster,
+        api_token,
         ssh_port,
     })
 }
@@ -129,12 +136,24 @@ fn or_default<T: std::str::FromStr<Err: std::fmt::Display>>(
     if section.is_written(key) { section.parsed(key) } else { default.parse().ok() }
 }
 
+/// Joins work without, and then the joining node alone tells whether it is in the cluster.
+fn no_witness(section: &Section<'_>) {
+    if ["api_token", "api_token_file"].iter().any(|key| section.was_written(key)) {
+        return;
+    }
+    let problem = "is missing: with a token that may read the cluster (role PVEAuditor on /) an existing member confirms \
+                   every join, and names that are taken are refused beforehand";
+    section.warn(section.place().clone(), "api_token", problem);
+}
+
 fn cluster(section: &mut Section<'_>) -> Option<Cluster> {
     let fingerprint: Option<CertFingerprint> = section.parsed("join_fingerprint");
     let fingerprint_wrong = fingerprint.is_none() && section.was_written("join_fingerprint");
     let password = section.secret("join_password");
     let password_wrong =
         password.is_none() && (section.was_written("join_password") || section.was_written("join_password_file"));
+    let words = [("password", JoinSecret::Password), ("ticket", JoinSecret::Ticket)];
+    let join_secret = section.word("join_secret", &words).unwrap_or_default();
     let (place, text) = section.text("existing_node").filter(|(_, text)| !text.is_empty())?;
     let member: MemberAddr = match text.parse() {
         Ok(member) => member,
@@ -156,7 +175,7 @@ fn cluster(section: &mut Section<'_>) -> Option<Cluster> {
         let problem = format!("is missing: joining {member} needs root's password there");
         section.fault("join_password", problem, Some(help.to_owned()));
     }
-    Some(Cluster { member, fingerprint: fingerprint?, password: password?.1 })
+    Some(Cluster { member, fingerprint: fingerprint?, password: password?.1, join_secret })
 }
 
 fn static_network(section: &mut Section<'_>) -> Option<StaticNetwork> {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provisioning_core::machine::Policy;
-use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
+use provisioning_core::model::{ApiToken, Secret, ServerType, ServerTypeKey, Site};
 
 pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
@@ -50,6 +50,8 @@ pub struct Config {
     pub site: Site,
     /// The port of the hosts' SSH servers. Default 22.
     pub ssh_port: u16,
+    /// A token that may read the cluster's state; `None` takes the joining node's own word.
+    pub api_token: Option<ApiToken>,
     /// Time limits.
     pub policy: Policy,
     /// The inventory service; `None` tells nobody.

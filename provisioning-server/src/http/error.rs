@@ -132,6 +132,10 @@ impl From<AnswerRefusal> for Problem {
             AnswerRefusal::SeveralHosts { .. } | AnswerRefusal::ForeignMacs { .. } => {
                 Self::new(Kind::MacTaken, said).advise("compare the machine's addresses with the registered ones")
             }
+            AnswerRefusal::OtherHardware { host, found, .. } => Self::new(Kind::HardwareChanged, said).advise(format!(
+                "if that is meant, POST {{\"hardware_id\": \"{found}\"}} to /api/hosts/{host}/accept-hardware, then \
+                     netboot the machine again"
+            )),
             AnswerRefusal::AlreadyInstalled { .. } | AnswerRefusal::NotArmed { .. } => {
                 Self::new(Kind::NotPossibleNow, said)
             }

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ipnet::IpNet;
 use provisioning_core::machine::Phase;
-use provisioning_core::model::{Hostname, ImageId, MacAddr, ServerTypeKey};
+use provisioning_core::model::{HardwareId, Hostname, ImageId, MacAddr, ServerTypeKey};
 use provisioning_core::orchestrator::{AddressEdit, HostEdit, NewHost, Rebuild};
 use provisioning_core::ports::{HostFilter, HostRecord, JournalQuery, PowerAnswer, Revision};
 use serde::Serialize;
@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/api/hosts/{id}/rebuild", post(rebuild))
         .route("/api/hosts/{id}/cancel", post(cancel))
         .route("/api/hosts/{id}/resume", post(resume))
+        .route("/api/hosts/{id}/accept-hardware", post(accept_hardware))
         .route("/api/hosts/{id}/journal", get(journal))
 }
 
@@ -61,7 +62,9 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Pa
     records.truncate(limit);
     let work = store.work().await?;
     let next = records.last().filter(|_| is_more).map(|record| record.host.name.to_string());
-    let hosts = records.iter().map(|record| app.host_view(record, &work)).collect();
+    let queue = app.orchestrator.join_queue().await?;
+    let view = |record: &HostRecord| app.host_view(record, &work).in_lane(queue.place_of(record.host.id));
+    let hosts = records.iter().map(view).collect();
     Ok(Json(Page { hosts, next, seq }))
 }
 
@@ -112,7 +115,9 @@ fn macs(fields: &mut Fields, needed: bool) -> Option<Vec<MacAddr>> {
 async fn show(State(app): State<Arc<App>>, Path(host): Path<String>) -> Result<Response, Problem> {
     let record = app.host(&host).await?;
     let work = app.orchestrator.store().work().await?;
-    Ok(with_revision(&record, app.host_view(&record, &work)))
+    let queue = app.orchestrator.join_queue().await?;
+    let view = app.host_view(&record, &work).in_lane(queue.place_of(record.host.id));
+    Ok(with_revision(&record, view))
 }
 
 async fn edit(
@@ -159,6 +164,7 @@ async fn rebuild(
     params.finish()?;
     let image = fields.text("image");
     let confirm = fields.text("confirm");
+    let accept_new_hardware = fields.truth("accept_new_hardware").unwrap_or(false);
     fields.finish()?;
     let record = app.host(&host).await?;
     let image = match image {
@@ -169,7 +175,7 @@ async fn rebuild(
         let preflight = app.orchestrator.preflight(record.host.id, image).await?;
         return Ok(Json(PreflightView::new(&preflight)).into_response());
     }
-    let started = app.orchestrator.start(record.host.id, Rebuild { image, confirm }).await?;
+    let started = app.orchestrator.start(record.host.id, Rebuild { image, confirm, accept_new_hardware }).await?;
     let power = match started.power {
         PowerAnswer::Cycling => "cycling",
         PowerAnswer::AskAPerson => "ask_a_person",
@@ -188,6 +194,19 @@ async fn cancel(State(app): State<Arc<App>>, Path(host): Path<String>) -> Result
 async fn resume(State(app): State<Arc<App>>, Path(host): Path<String>) -> Result<Json<HostView>, Problem> {
     let record = app.host(&host).await?;
     let record = app.orchestrator.resume(record.host.id).await?;
+    Ok(Json(app.host_view(&record, &[])))
+}
+
+/// The id is optional, so that a mainboard can be accepted before anybody has seen its own.
+async fn accept_hardware(
+    State(app): State<Arc<App>>,
+    Path(host): Path<String>,
+    mut fields: Fields,
+) -> Result<Json<HostView>, Problem> {
+    let hardware_id = fields.parsed::<HardwareId>("hardware_id");
+    fields.finish()?;
+    let record = app.host(&host).await?;
+    let record = app.orchestrator.accept_hardware(record.host.id, hardware_id).await?;
     Ok(Json(app.host_view(&record, &[])))
 }
 

@@ -13,6 +13,7 @@ pub mod events;
 mod headers;
 mod hosts;
 mod images;
+mod join_queue;
 pub mod listen;
 mod login;
 mod machines;
@@ -79,6 +80,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(operations::routes())
         .merge(images::routes())
         .merge(discovered::routes())
+        .merge(join_queue::routes())
         .merge(events::routes())
         .merge(tokens::routes())
         .merge(audit::routes())

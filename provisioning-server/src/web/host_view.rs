@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use provisioning_core::machine::{HostState, JoinStep, Leg, Phase};
 use provisioning_core::model::{HostId, Timestamp};
-use provisioning_core::orchestrator::ServerTypes;
+use provisioning_core::orchestrator::{JoinQueue, ServerTypes};
 use provisioning_core::ports::{HostRecord, StoreError};
 
 use super::actions::{Action, actions};
@@ -118,7 +118,7 @@ pub(super) struct Viewer<'a> {
     now: Timestamp,
     server_types: Arc<ServerTypes>,
     has_image: bool,
-    join_queue: Vec<HostId>,
+    join_queue: JoinQueue,
 }
 
 impl<'a> Viewer<'a> {
@@ -130,7 +130,7 @@ impl<'a> Viewer<'a> {
         records: &[HostRecord],
     ) -> Result<Self, StoreError> {
         let is_any_queued = records.iter().any(|record| is_queued(&record.state));
-        let join_queue = if is_any_queued { web.orchestrator.join_queue().await? } else { vec![] };
+        let join_queue = if is_any_queued { web.orchestrator.join_queue().await? } else { JoinQueue::default() };
         Ok(Self { web, now, server_types: web.orchestrator.server_types(), has_image, join_queue })
     }
 
@@ -159,7 +159,7 @@ impl<'a> Viewer<'a> {
             phase,
             step: step_of(state),
             waits: waiting_for(state, self.now),
-            place_in_queue: self.join_queue.iter().position(|queued| *queued == host.id).map(|place| place + 1),
+            place_in_queue: self.join_queue.place_of(host.id).map(|place| place.position),
             since: state.since().map(Moment),
             until: deadline.map(Moment),
             left: deadline.map(|until| Countdown { until, now: self.now }),

@@ -39,7 +39,7 @@ use self::typical::Typical;
 
 pub use backstage::Backstage;
 pub use login::login_page;
-pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
+pub use words::{phase_title, sentence, span, waiting_for, waits_in_lane, what_happens_at_deadline};
 
 /// How far a machine's download of kernel and initrd has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use provisioning_core::machine::Policy;
 use provisioning_core::memory::{MemoryStore, MemoryVault};
 use provisioning_core::model::{PasswordHash, ServerType, Site};
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{NoInventory, NobodyToAsk, PersonAtThePowerButton};
 use provisioning_server::config::load_server_types;
 use provisioning_server::http::auth::{Access, TokenDigest};
 use provisioning_server::http::census::ConnectionLimits;
@@ -82,6 +82,7 @@ impl Lab {
             vault: Arc::new(MemoryVault::default()),
             boot_server: Arc::new(PlanLog::default()),
             shell: Arc::new(SshShell::new()),
+            member: Arc::new(NobodyToAsk),
             inventory: Arc::new(NoInventory),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -13,7 +13,7 @@ use provisioning_core::model::{
 use provisioning_core::orchestrator::{Orchestrator, Ports};
 use provisioning_core::ports::{
     BootPlan, BootServer, BootServerError, Change, Clock, Entropy, Happening, KeyPair, NewEntry, NoInventory,
-    PersonAtThePowerButton, RemoteShell, Shell, ShellError, Source, Store, Target,
+    NobodyToAsk, PersonAtThePowerButton, RemoteShell, Shell, ShellError, Source, Store, Target,
 };
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTRKMeEHcnfyPhmPSPQIUZeDSdc5S2DsIP+C2x";
@@ -78,6 +78,7 @@ impl Lab {
             vault: Arc::new(MemoryVault::default()),
             boot_server: Arc::new(NoPorts),
             shell: Arc::new(NoPorts),
+            member: Arc::new(NobodyToAsk),
             inventory: Arc::new(NoInventory),
             clock,
             entropy: Arc::new(NoPorts),
