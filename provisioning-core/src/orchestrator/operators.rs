@@ -12,7 +12,8 @@ use crate::model::{
     ServerTypeKey, Timestamp,
 };
 use crate::ports::{
-    AuditRecord, Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError,
+    AuditRecord, Change, EntropyExt, Happening, HostRecord, KeyPair, NewEntry, PowerAnswer, Revision, Source,
+    StoreError,
 };
 
 /// A host to register.
@@ -201,7 +202,7 @@ impl Orchestrator {
         server_type: ServerType,
         image: ImageId,
     ) -> Result<HostRecord, OperatorError> {
-        let key = self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes()));
+        let key = self.new_key_pair();
         self.ports.vault.store(id, &key.private).await?;
         let operation = Operation {
             id,
@@ -310,6 +311,13 @@ impl Orchestrator {
     /// The time, as the orchestrator sees it.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// A one-time key from fresh randomness, of which no copy is left.
+    pub(super) fn new_key_pair(&self) -> KeyPair {
+        let mut seed = Secret::new([0; 32]);
+        self.ports.entropy.fill(seed.expose_mut());
+        self.ports.shell.key_pair(&seed)
     }
 
     pub(super) fn server_type(&self, key: &ServerTypeKey) -> Result<ServerType, OperatorError> {

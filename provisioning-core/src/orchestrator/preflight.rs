@@ -5,7 +5,7 @@ use super::error::OperatorError;
 use crate::model::{
     BootToken, Fqdn, Host, HostId, Image, ImageId, MemberAddr, OperationId, Secret, ServerType, SshPublicKey,
 };
-use crate::ports::{ClusterMemberError, EntropyExt, chain};
+use crate::ports::{ClusterMemberError, chain};
 use crate::render::answer::{self, AnswerInput, Format};
 use crate::render::{BootScript, boot_script};
 
@@ -148,6 +148,6 @@ impl Orchestrator {
     }
 
     fn stand_in_key(&self) -> SshPublicKey {
-        self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes())).public
+        self.new_key_pair().public
     }
 }
