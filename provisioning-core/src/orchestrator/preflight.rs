@@ -113,9 +113,9 @@ impl Orchestrator {
                 let is_certain = matches!(error, ClusterMemberError::Untrusted { .. });
                 let said = format!("{member} cannot be asked about the cluster: {}", chain(&error));
                 if is_certain {
-                    faults.push(said)
+                    faults.push(said);
                 } else {
-                    warnings.push(said)
+                    warnings.push(said);
                 }
                 return;
             }
