@@ -185,6 +185,7 @@ fn site(belief: Belief) -> Site {
     let hash = format!("$6$0123456789abcdef${}", "x".repeat(86));
     Site {
         public_url: "http://10.0.0.2:8080".parse().unwrap(),
+        boot_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().unwrap(),
         country: "at".parse().unwrap(),

@@ -69,6 +69,7 @@ pub(super) async fn start(
     let record = find_host(&web, &asked).await?;
     let confirm = posted.text("confirm").to_owned();
     let rebuild = Rebuild {
+        accept_new_hardware: false,
         image: posted.text("image").parse::<ImageId>().ok(),
         confirm: (!confirm.is_empty()).then(|| confirm.clone()),
     };

@@ -81,6 +81,8 @@ fn title(kind: ArtefactKind) -> &'static str {
         ArtefactKind::FirstBootScript => "First-boot script",
         ArtefactKind::InstallReport => "The installer's report (webhook)",
         ArtefactKind::JoinTranscript => "Join transcript (SSH)",
+        ArtefactKind::PhoneHome => "The host's phone-home",
+        ArtefactKind::RefusedRequest => "The last request for an answer file that was refused",
     }
 }
 
@@ -93,6 +95,8 @@ pub(super) fn file_name(kind: ArtefactKind) -> &'static str {
         ArtefactKind::FirstBootScript => "first-boot.sh",
         ArtefactKind::InstallReport => "webhook.json",
         ArtefactKind::JoinTranscript => "join.txt",
+        ArtefactKind::PhoneHome => "phone-home.json",
+        ArtefactKind::RefusedRequest => "refused-request.json",
     }
 }
 
