@@ -1,4 +1,4 @@
-//! Machines on their way, for operators: those that belong to no host, and the PXE doctor for all.
+//! Listing on their way, for operators: those that belong to no host, and the PXE doctor for all.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// The discovered machines. Whoever follows `/events` behind `seq` misses nothing.
 #[derive(Serialize)]
-struct Machines {
+struct Listing {
     machines: Vec<MachineView>,
     /// How many are not shown, since they were dismissed.
     hidden: usize,
     seq: u64,
 }
 
-async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Machines>, Problem> {
+async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Listing>, Problem> {
     let with_dismissed = params.truth("dismissed").unwrap_or(false);
     params.finish()?;
     let seq = app.orchestrator.store().last_seq().await?;
@@ -43,7 +43,7 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Ma
     let now = app.orchestrator.now();
     machines.retain(|machine| with_dismissed || !machine.is_dismissed(now));
     let hidden = all - machines.len();
-    Ok(Json(Machines { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
+    Ok(Json(Listing { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
 }
 
 async fn adopt(State(app): State<Arc<App>>, Path(mac): Path<String>, mut fields: Fields) -> Result<Response, Problem> {
