@@ -135,6 +135,9 @@ fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
     let listen: SocketAddr = config.server.listen;
     writeln!(out, "{} is in order", config.path.display())?;
     writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
+    if let Some(boot_url) = &config.site.boot_url {
+        writeln!(out, "  firmware uses {boot_url}")?;
+    }
     writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
     match (&config.pxe.interface, config.pxe.enabled) {
         (Some(interface), true) => writeln!(out, "  answers netbooting machines on {interface}")?,
