@@ -59,6 +59,8 @@ function settle({ response, page, sheet }) {
     toast(done);
     document.dispatchEvent(new Event("changed"));
   } else if (sheet) {
+    // What was made is shown once, and the page behind it shall know.
+    if ("changed" in sheet.dataset) document.dispatchEvent(new Event("changed"));
     show(sheet);
   } else {
     dialog?.close();

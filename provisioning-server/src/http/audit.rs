@@ -28,7 +28,7 @@ const PAGE_MAX: usize = 1000;
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// What changes are called. What is not here is told by its method and path.
-const ACTIONS: [(&str, &str, &str); 23] = [
+const ACTIONS: [(&str, &str, &str); 25] = [
     ("POST", "/api/hosts", "register a host"),
     ("PATCH", "/api/hosts/{id}", "edit a host"),
     ("DELETE", "/api/hosts/{id}", "remove a host"),
@@ -51,6 +51,8 @@ const ACTIONS: [(&str, &str, &str); 23] = [
     ("POST", "/images/import", "import an image"),
     ("POST", "/images/{image}/remove", "remove an image"),
     ("POST", "/images/{image}/default", "choose the default image"),
+    ("POST", "/settings/tokens", "create a token"),
+    ("POST", "/settings/tokens/{token}/revoke", "revoke a token"),
     ("POST", "/login", "log in"),
     ("POST", "/logout", "log out"),
 ];
@@ -61,7 +63,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// What a change was done to, where the path does not say: handlers put it into the extensions of their response.
 #[derive(Clone, Debug)]
-pub(super) struct Subject(pub(super) String);
+pub(crate) struct Subject(pub(crate) String);
 
 /// A change that is asked for.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl Asked {
         let mut host = None;
         let mut shown = printable(&subject);
         // Nobody that was not recognised makes us ask the store.
-        if actor.is_some() && template.trim_start_matches("/api").starts_with("/hosts/{") {
+        if actor.is_some() && ["/api/hosts/{", "/hosts/{"].iter().any(|start| template.starts_with(start)) {
             host = subject.parse().ok();
             if let Ok(record) = app.host(&subject).await {
                 host = Some(record.host.id);

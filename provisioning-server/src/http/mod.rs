@@ -37,6 +37,8 @@ use axum::middleware::{from_fn_with_state, map_response};
 use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::watch;
 
+pub(crate) use audit::Subject;
+
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;

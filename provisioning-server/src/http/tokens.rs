@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use provisioning_core::model::Timestamp;
+use provisioning_core::model::{Secret, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -62,28 +62,38 @@ async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "tokens": views }))
 }
 
-async fn create(State(app): State<Arc<App>>, mut fields: Fields) -> Result<Response, Problem> {
-    let name = fields.required::<TokenName>("name", "what the token is for, such as ci or anna@laptop");
-    let scope = match fields.text("scope").as_deref() {
-        None | Some("full") => Scope::Full,
-        Some("read") => Scope::Read,
-        Some(other) => {
-            fields.fault("scope", Some(other.to_owned()), "must be read or full");
-            Scope::Read
-        }
-    };
-    let lifetime = fields.parsed::<Lifetime>("expires_in");
-    fields.finish()?;
-    let Some(name) = name else { return Err(Problem::new(Kind::Internal, "a missing field was not reported")) };
-    let now = app.orchestrator.now();
-    let new = NewToken { name, scope, expires: lifetime.map(|lifetime| now + lifetime.time()) };
-    let (row, token) = app.operators.create_token(new).await?;
-    let mut view = serde_json::to_value(TokenView::new(&row, now))
+async fn create(State(app): State<Arc<App>>, fields: Fields) -> Result<Response, Problem> {
+    let (row, token) = app.create_token(fields).await?;
+    let mut view = serde_json::to_value(TokenView::new(&row, app.orchestrator.now()))
         .map_err(|_| Problem::new(Kind::Internal, "the token could not be shown"))?;
     view["token"] = token.expose().as_str().into();
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     response.extensions_mut().insert(Subject(row.name.to_string()));
     Ok(response)
+}
+
+impl App {
+    /// Makes a token of the fields `name`, `scope` and `expires_in`; its text is shown once.
+    ///
+    /// # Errors
+    /// `InvalidFields`, `TokenNameTaken`, and what the token book says.
+    pub async fn create_token(&self, mut fields: Fields) -> Result<(TokenRow, Secret<String>), Problem> {
+        let name = fields.required::<TokenName>("name", "what the token is for, such as ci or anna@laptop");
+        let scope = match fields.text("scope").as_deref() {
+            None | Some("full") => Scope::Full,
+            Some("read") => Scope::Read,
+            Some(other) => {
+                fields.fault("scope", Some(other.to_owned()), "must be read or full");
+                Scope::Read
+            }
+        };
+        let lifetime = fields.parsed::<Lifetime>("expires_in");
+        fields.finish()?;
+        let Some(name) = name else { return Err(Problem::new(Kind::Internal, "a missing field was not reported")) };
+        let now = self.orchestrator.now();
+        let new = NewToken { name, scope, expires: lifetime.map(|lifetime| now + lifetime.time()) };
+        Ok(self.operators.create_token(new).await?)
+    }
 }
 
 async fn revoke(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, Problem> {

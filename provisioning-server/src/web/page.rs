@@ -45,6 +45,8 @@ pub(super) enum PageError {
     NoSuchHost(String),
     /// No such image, by the id or name that was asked for.
     NoSuchImage(String),
+    /// No such token, by the id that was asked for.
+    NoSuchToken,
     /// No such text, of this operation and host.
     NoSuchArtefact,
     /// The request asks for more than one answer holds.
@@ -84,6 +86,14 @@ impl IntoResponse for PageError {
                     title: "No such image",
                     text: format!("No image has the id or name “{asked}”."),
                     what_to_do: "It may have been removed: look for it among the images.",
+                },
+            ),
+            Self::NoSuchToken => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such token",
+                    text: "No token has this id.".to_owned(),
+                    what_to_do: "The settings list those that there are.",
                 },
             ),
             Self::NoSuchArtefact => (
