@@ -87,5 +87,5 @@ export function host() {
     if (entry.host === id) soon();
     // Whose turn it is to join depends on the others.
     else if (entry.what.kind === "moved" && [entry.what.from, entry.what.to].includes("joining")) soon();
-  }, progress);
+  }, { progress });
 }

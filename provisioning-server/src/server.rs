@@ -27,6 +27,7 @@ use crate::http::{self, App};
 use crate::images::import::ImageStore;
 use crate::netboot::{self, Netboot, Service};
 use crate::tls::{Reloaded, Tls};
+use crate::web::board::Board;
 
 /// How often `server-types.yaml` is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -51,6 +52,8 @@ pub struct Setup {
     pub tls: Option<Tls>,
     /// Boot programs, and the boot server that runs beside us.
     pub netboot: Netboot,
+    /// What the configuration is warned of: shown on the pages.
+    pub warnings: Vec<String>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -65,7 +68,8 @@ pub struct Server {
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings } = setup;
+        let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
         }
@@ -81,7 +85,8 @@ impl Server {
             metrics,
             programs: netboot.programs,
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
-            server_type_faults: RwLock::default(),
+            board: Arc::new(Board::new(Arc::clone(&server_type_faults), warnings)),
+            server_type_faults,
             settings: OnceLock::new(),
             stopping,
         };
@@ -156,6 +161,7 @@ impl Server {
             tasks.spawn(netboot::pass_on(service.sightings, Arc::clone(&self.app.orchestrator)));
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
+        tasks.spawn(follow_journal(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
@@ -230,6 +236,15 @@ impl Running {
     }
 }
 
+/// Keeps the pages' board until the server stops.
+async fn follow_journal(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.board.follow(&app.orchestrator) => {}
+    }
+}
+
 /// Hardware classes by their keys.
 fn by_key(types: Vec<ServerType>) -> ServerTypes {
     types.into_iter().map(|class| (class.key.clone(), class)).collect()
@@ -259,6 +274,7 @@ async fn follow(app: &App, path: &Path) {
             tracing::warn!(%fault, "kept the server types as they were");
         }
         *app.server_type_faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+        app.board.recount(app.orchestrator.store()).await;
     }
 }
 

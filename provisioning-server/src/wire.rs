@@ -51,6 +51,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         metrics,
         tls: tls(config, data)?,
         netboot,
+        warnings: config.warnings.iter().map(ToString::to_string).collect(),
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal: its output is its purpose")]
 
 mod bench;
+mod browser;
 mod lab;
 mod purity;
 mod run;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use crate::browser;
 use crate::lab;
 use crate::shell::{Shell, find_program};
 
@@ -43,6 +44,9 @@ const PACKAGES: &[Package] = &[
         reason: "the boot server is tested against a real dnsmasq (as root, in network namespaces)",
     },
     Package { name: "iproute2", program: "ip", reason: "makes the network namespaces of those tests" },
+    Package { name: "chromium", program: "chromium", reason: "the browser that the dashboard is tested in" },
+    Package { name: "nodejs", program: "node", reason: "runs the browser tests" },
+    Package { name: "npm", program: "npm", reason: "fetches what the browser tests are written with" },
     Package { name: "shellcheck", program: "shellcheck", reason: "checks the shell scripts" },
 ];
 
@@ -60,7 +64,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         println!("cargo-nextest runs the tests and is not here: installing it (some minutes)");
         shell.cargo(&["install", "cargo-nextest", "--locked"])?;
     }
-    Ok(())
+    browser::set_up(shell)
 }
 
 fn install_packages(shell: &Shell, missing: &[&Package]) -> anyhow::Result<()> {

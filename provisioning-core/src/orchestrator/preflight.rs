@@ -42,6 +42,7 @@ impl Orchestrator {
     pub async fn preflight(&self, id: HostId, image: Option<ImageId>) -> Result<Preflight, OperatorError> {
         let record = self.known_host(id).await?;
         let join_until = self.join_may_run_until(&record);
+        let is_running = record.state.running().is_some();
         let host = record.host;
         let image = self.image_or_default(image).await?;
         let server_type = self.server_type(&host.server_type)?;
@@ -50,6 +51,9 @@ impl Orchestrator {
             faults.push(format!("image {}: {error}", image.name));
         }
 
+        if is_running {
+            faults.push("an operation is running: cancel it first".to_owned());
+        }
         if let Some(until) = join_until {
             faults
                 .push(format!("a join that was given up may still run on {} until {until}: start it then", host.name));

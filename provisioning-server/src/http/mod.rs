@@ -46,6 +46,7 @@ use metrics::Metrics;
 
 use crate::config::Setting;
 use crate::netboot::Health;
+use crate::web::board::Board;
 use crate::web::{self, Web};
 
 /// What all handlers share.
@@ -65,7 +66,9 @@ pub struct App {
     /// How the boot server fares.
     pub boot_server: Health,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
-    pub server_type_faults: RwLock<Vec<String>>,
+    pub server_type_faults: Arc<RwLock<Vec<String>>>,
+    /// What the open pages are told of the whole fleet.
+    pub board: Arc<Board>,
     /// The configuration in force, for people to read; not set where it came from no file.
     pub settings: OnceLock<Vec<Setting>>,
     /// Becomes true when the server stops: endless streams end then.
@@ -76,7 +79,10 @@ pub struct App {
 pub fn router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
-    let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage));
+    let web = Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage)
+        .with_board(Arc::clone(&app.board))
+        .with_sessions(!app.operators.is_open());
+    let pages = web::pages(web);
     let operators = Router::new()
         .merge(hosts::routes())
         .merge(operations::routes())

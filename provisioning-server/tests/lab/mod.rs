@@ -98,6 +98,7 @@ impl Lab {
             metrics: Metrics::default(),
             tls: None,
             netboot: Netboot::without_service(dir.path()),
+            warnings: vec![],
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }

@@ -7,6 +7,7 @@ mod confirm;
 mod edit;
 mod images;
 mod rebuild;
+mod register;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::http::problem::Problem;
 /// The routes of all forms.
 pub(super) fn routes() -> Router<Web> {
     Router::new()
+        .route("/register", get(register::ask).post(register::save))
         .route("/hosts/{host}/rebuild", get(rebuild::ask).post(rebuild::start))
         .route("/hosts/{host}/edit", get(edit::ask).post(edit::save))
         .route("/hosts/{host}/cancel", get(confirm::ask_cancel).post(confirm::cancel))

@@ -176,3 +176,43 @@ async fn a_token_is_made_shown_once_listed_and_revoked() {
     assert!(part(&row, r#"<tr data-token="ci">"#, "</tr>").contains("revoked"), "{row}");
     assert_eq!(get(&lab, "/settings/tokens/none/revoke").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_host_is_registered_by_a_form_that_comes_back_with_what_was_wrong() {
+    let lab = lab().await;
+    let wrong = post(&lab, "/register", "hostname=pve_9&mac=&server_type=compute&address=10.0.0.1").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains(r#"name="hostname" value="pve_9""#), "what was typed is kept: {}", wrong.text);
+    assert!(part(&wrong.text, r#"id="sheet-e-hostname""#, "</span>").contains("pve_9: "));
+    assert!(part(&wrong.text, r#"id="sheet-e-address""#, "</span>").contains("prefix"));
+    let taken = post(&lab, "/register", "hostname=pve-01&mac=52:54:00:00:00:77&server_type=compute").await;
+    assert_eq!(taken.status, StatusCode::CONFLICT);
+    assert!(part(&taken.text, r#"id="sheet-e-hostname""#, "</span>").contains("a name that no other host has"));
+    let none = post(&lab, "/register", "hostname=pve-40&mac=&server_type=compute").await;
+    assert!(part(&none.text, r#"id="sheet-e-mac""#, "</span>").contains("at least one MAC address"), "{}", none.text);
+    let right = "hostname=pve-40&mac=52:54:00:00:00:40+52:54:00:00:00:41&server_type=compute&address=";
+    let sent = post(&lab, "/register", right).await;
+    assert_eq!(sent.location(), "/hosts/pve-40?done=registered");
+    let name = "pve-40".parse().unwrap();
+    let record = lab.orchestrator.store().host_by_name(&name).await.unwrap().unwrap();
+    assert_eq!(record.host.macs.len(), 2);
+}
+
+#[tokio::test]
+async fn a_discovered_machine_is_adopted_or_dismissed_by_forms() {
+    let lab = lab().await;
+    for mac in ["52:54:00:aa:00:01", "52:54:00:aa:00:02"] {
+        lab.orchestrator.boot_script(mac.parse().unwrap()).await;
+    }
+    let strip = get(&lab, "/fragments/discovered").await.text;
+    assert!(strip.contains("2 machines that belong to no host"), "{strip}");
+    let adopt = "/register?mac=52:54:00:aa:00:01&amp;hostname=pve-06";
+    assert!(strip.contains(&format!(r#"href="{adopt}""#)), "the next name is suggested: {strip}");
+    let form = get(&lab, &adopt.replace("&amp;", "&")).await.text;
+    assert!(form.contains(r#"name="adopts" value="52:54:00:aa:00:01""#) && form.contains(r#"value="pve-06""#));
+    let right = "adopts=52:54:00:aa:00:01&hostname=pve-06&mac=52:54:00:aa:00:01&server_type=compute";
+    assert_eq!(post(&lab, "/register", right).await.location(), "/hosts/pve-06?done=registered");
+    assert_eq!(post(&lab, "/discovered/52:54:00:aa:00:02/dismiss", "").await.location(), "/");
+    let strip = get(&lab, "/fragments/discovered").await.text;
+    assert!(part(&strip, r#"<section id="discovered""#, ">").ends_with(" hidden"), "{strip}");
+}

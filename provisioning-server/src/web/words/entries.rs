@@ -202,7 +202,8 @@ fn answer_words(answer: BootAnswer) -> &'static str {
     }
 }
 
-fn work_words(work: WorkKind) -> &'static str {
+/// What work is done for, as a verb.
+pub(in crate::web) fn work_words(work: WorkKind) -> &'static str {
     match work {
         WorkKind::OpenShell => "log in",
         WorkKind::Join => "join the cluster",
