@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
-use crate::shell::Shell;
+use crate::shell::{Shell, find_program};
 use crate::{lab, purity, setup};
 
 /// What became of a step that did not fail.
