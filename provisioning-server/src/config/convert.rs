@@ -23,7 +23,7 @@ const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
-    let Server { server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
+    let Server { config: server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
     let pxe = pxe::read(reader, root.section("pxe"), boot_url.as_ref().or(public_url.as_ref()));
     let hash = credentials(root.section("credentials"));
     let proxmox = proxmox(root.section("proxmox"));

@@ -123,7 +123,7 @@ pub fn boot_router(app: Arc<App>) -> Router {
         .merge(artifacts::routes())
         .merge(programs::routes())
         .with_state(Arc::clone(&app))
-        .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))
+        .fallback(async move |uri: Uri| error::not_for_firmware(&uri, &app.orchestrator.site().public_url))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(measure)
         .layer(map_response(headers::add_to_response))
