@@ -10,6 +10,7 @@ pub mod demo;
 pub mod hardening;
 pub mod http;
 pub mod images;
+pub mod notify;
 pub mod plan_log;
 pub mod server;
 pub mod tls;

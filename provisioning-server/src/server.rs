@@ -25,6 +25,7 @@ use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
+use crate::notify::Notify;
 use crate::tls::{Reloaded, Tls};
 
 /// How often `server-types.yaml` is looked at.
@@ -48,6 +49,8 @@ pub struct Setup {
     pub metrics: Metrics,
     /// The certificate to serve under; `None` is plain HTTP.
     pub tls: Option<Tls>,
+    /// Services that are told of events.
+    pub notify: Notify,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -61,7 +64,7 @@ pub struct Server {
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, notify } = setup;
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
         }
@@ -75,6 +78,7 @@ impl Server {
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
             downloads: Downloads::new(clock),
             metrics,
+            notify,
             server_type_faults: RwLock::default(),
             settings: OnceLock::new(),
             stopping,
@@ -144,6 +148,7 @@ impl Server {
             tasks.spawn(listen::serve(Door::Control(control), router, census, stopping.clone()));
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
+        tasks.spawn(notify(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
@@ -215,6 +220,15 @@ impl Running {
             outcome = outcome.and(ended.context("a part of the server has failed"));
         }
         outcome
+    }
+}
+
+/// Tells services of events until the server stops. What is under way then is repeated by the next start.
+async fn notify(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.notify.run(&app.orchestrator) => stopped(app.stopping.clone()).await,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfi
 use crate::data_dir::DataDir;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
+use crate::notify::{Notify, Patience};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
 use crate::tls::{Names, Source, Tls};
@@ -28,7 +29,9 @@ use crate::tls::{Names, Source, Tls};
 pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
-    let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
+    let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
+    let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
+    let ports = ports(config, store, &data.key_file())?;
     let server = Server::new(Setup {
         ports,
         site: config.site.clone(),
@@ -38,6 +41,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         access,
         metrics,
         tls: tls(config, data)?,
+        notify,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
@@ -78,8 +82,7 @@ pub fn closed(data: &DataDir) -> anyhow::Result<AccessSetup> {
     Ok(AccessSetup { tokens: data.tokens()?, ..Access::Closed.into() })
 }
 
-fn ports(config: &Config, database: &Path, key_file: &Path, metrics: &Metrics) -> anyhow::Result<Ports> {
-    let store = SqliteStore::open_observed(database, metrics.on_commit())?;
+fn ports(config: &Config, store: SqliteStore, key_file: &Path) -> anyhow::Result<Ports> {
     let vault = store.vault(SealingKey::load_or_create(key_file)?);
     Ok(Ports {
         store: Arc::new(store),

@@ -38,6 +38,7 @@
 //! The macros take an expression that makes the fixture, once for each rule, inside a tokio runtime; it may `.await`.
 //! Two suites in one file go into modules of their own.
 
+pub mod bookmarks;
 pub mod boot_server;
 pub mod inventory;
 mod macros;
@@ -48,6 +49,7 @@ pub mod sample;
 pub mod store;
 pub mod vault;
 
+pub use bookmarks::BookmarksFixture;
 pub use boot_server::{BootServerCapabilities, BootServerFixture};
 pub use inventory::InventoryFixture;
 pub use power::PowerFixture;

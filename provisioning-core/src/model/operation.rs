@@ -43,6 +43,8 @@ pub enum ArtefactKind {
     InstallReport,
     /// Commands and output of the SSH session.
     JoinTranscript,
+    /// What its author asked for, under which key: a repeat of the same request is recognised by it.
+    Request,
 }
 
 impl ArtefactKind {
@@ -55,6 +57,7 @@ impl ArtefactKind {
             Self::FirstBootScript => "first_boot_script",
             Self::InstallReport => "install_report",
             Self::JoinTranscript => "join_transcript",
+            Self::Request => "request",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Ports: what the core asks of the world. Each method's promises stand in the trait's `# Contract`.
 
+mod bookmarks;
 mod boot_server;
 mod error;
 mod inventory;
@@ -9,6 +10,7 @@ mod store;
 mod surroundings;
 mod vault;
 
+pub use bookmarks::Bookmarks;
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
 pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
@@ -19,6 +21,7 @@ pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power
 pub use vault::{Vault, VaultError};
 #[cfg(feature = "mocks")]
 pub use {
+    bookmarks::MockBookmarks,
     boot_server::MockBootServer,
     inventory::MockInventory,
     remote_shell::{MockRemoteShell, MockShell},

@@ -39,8 +39,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/events", get(events))
 }
 
+async fn events(State(app): State<Arc<App>>, headers: HeaderMap, params: Params) -> Result<Response, Problem> {
+    stream(&app, &headers, params).await
+}
+
 /// Without `Last-Event-ID` or `?after=` it begins with what happens next.
-async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn stream(app: &App, headers: &HeaderMap, mut params: Params) -> Result<Response, Problem> {
     let after = params.number("after", 0..=u64::MAX);
     params.finish()?;
     let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());

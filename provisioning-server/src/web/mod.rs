@@ -18,6 +18,7 @@ mod images;
 mod login;
 mod moment;
 mod page;
+mod reference;
 mod settings;
 mod typical;
 mod words;
@@ -39,10 +40,11 @@ use self::typical::Typical;
 
 pub use backstage::Backstage;
 pub use login::login_page;
+pub(crate) use reference::{api_page, problems_page};
 pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
 
 /// How far a machine's download of kernel and initrd has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Download {
     /// Bytes handed out so far.
     pub bytes: u64,

@@ -81,6 +81,7 @@ fn title(kind: ArtefactKind) -> &'static str {
         ArtefactKind::FirstBootScript => "First-boot script",
         ArtefactKind::InstallReport => "The installer's report (webhook)",
         ArtefactKind::JoinTranscript => "Join transcript (SSH)",
+        ArtefactKind::Request => "The request that started it",
     }
 }
 
@@ -93,6 +94,7 @@ pub(super) fn file_name(kind: ArtefactKind) -> &'static str {
         ArtefactKind::FirstBootScript => "first-boot.sh",
         ArtefactKind::InstallReport => "webhook.json",
         ArtefactKind::JoinTranscript => "join.txt",
+        ArtefactKind::Request => "request.json",
     }
 }
 
