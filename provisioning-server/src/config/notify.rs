@@ -1,7 +1,5 @@
 //! `notify`: the services that are told of events.
 
-use provisioning_core::model::Secret;
-
 use super::reader::{Reader, Section};
 use crate::notify::{EventName, GIVE_UP_AFTER, Target};
 

@@ -25,6 +25,8 @@ use super::segment::Segment;
 
 /// The longest that a request is held, in seconds: shorter than the patience of proxies.
 const WAIT_MAX: u64 = 30;
+/// The largest place there can be: what is beyond is a mistake, not a later place.
+const AFTER_MAX: u64 = i64::MAX as u64;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(of_host))
@@ -67,7 +69,7 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Par
     if wants_stream(&headers) {
         return super::events::stream(&app, &headers, params).await;
     }
-    let after = params.number("after", 0..=u64::MAX).unwrap_or(0);
+    let after = params.number("after", 0..=AFTER_MAX).unwrap_or(0);
     let host = params.text("host");
     let operation = params.text("operation");
     let limit = params.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE);
@@ -97,7 +99,7 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Par
     extensions(("x-problems" = json!(["no-such-host"]))),
 )]
 async fn of_host(State(app): State<Arc<App>>, Segment(host): Segment, mut params: Params) -> Result<Response, Problem> {
-    let after = params.number("after", 0..=u64::MAX).unwrap_or(0);
+    let after = params.number("after", 0..=AFTER_MAX).unwrap_or(0);
     let limit = params.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE);
     params.finish()?;
     let host = Some(app.host(&host).await?.host.id);
