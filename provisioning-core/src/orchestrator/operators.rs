@@ -212,7 +212,7 @@ impl Orchestrator {
             public_key: key.public,
             started_at: self.ports.clock.now(),
         };
-        let along = Along { operation: Some(operation), artefacts: asked.into_iter().collect() };
+        let along = Along { operation: Some(operation), artefacts: asked.into_iter().collect(), ..Along::default() };
         match self.apply(record.host.id, &EventKind::Started.of(id), Source::Operator, &along).await? {
             Applied::Moved(record) => Ok(*record),
             Applied::Ignored | Applied::Refused(_) => Err(self.busy(record.host.id).await?),

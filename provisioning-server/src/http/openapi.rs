@@ -45,6 +45,7 @@ const MACHINES: &str = "machines";
     tags(
         (name = "hosts", description = "Machines that are provisioned"),
         (name = "operations", description = "Tries to bring a host to ready"),
+        (name = "discovered", description = "Machines on the network, and what keeps them from booting"),
         (name = "images", description = "Imported Proxmox VE ISOs"),
         (name = "events", description = "The journal"),
         (name = "notify", description = "Webhooks to services of your own"),

@@ -17,6 +17,8 @@ pub enum EventName {
     Started,
     /// A host came into another phase than those.
     Progress,
+    /// A machine was seen that belongs to no host.
+    Discovered,
     /// A host was registered.
     Registered,
     /// A host was removed.
@@ -29,11 +31,12 @@ pub enum EventName {
 
 impl EventName {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::Failed,
         Self::Started,
         Self::Progress,
+        Self::Discovered,
         Self::Registered,
         Self::Removed,
         Self::Warning,
@@ -48,6 +51,7 @@ impl EventName {
             Happening::Moved { to: Phase::Failed, .. } => Some(Self::Failed),
             Happening::Moved { event: EventKind::Started, .. } => Some(Self::Started),
             Happening::Moved { .. } => Some(Self::Progress),
+            Happening::MachineDiscovered { .. } => Some(Self::Discovered),
             Happening::HostRegistered { .. } => Some(Self::Registered),
             Happening::HostRemoved { .. } => Some(Self::Removed),
             Happening::Warning { .. } => Some(Self::Warning),
@@ -63,6 +67,7 @@ impl EventName {
             Self::Failed => "failed",
             Self::Started => "started",
             Self::Progress => "progress",
+            Self::Discovered => "discovered",
             Self::Registered => "registered",
             Self::Removed => "removed",
             Self::Warning => "warning",
