@@ -13,6 +13,7 @@ use super::watch::{self, WatchArgs};
 use super::{Connection, ask, table};
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct RebuildArgs {
     /// The host's name or id.
     name: String,

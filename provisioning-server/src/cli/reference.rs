@@ -30,15 +30,13 @@ pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
 }
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
-    match &args.directory {
-        Some(directory) => pages(directory),
-        None => {
-            let mut page = vec![];
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            io::stdout().lock().write_all(&page)?;
-            Ok(())
-        }
+    if let Some(directory) = &args.directory {
+        return pages(directory);
     }
+    let mut page = vec![];
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    io::stdout().lock().write_all(&page)?;
+    Ok(())
 }
 
 fn pages(directory: &Path) -> anyhow::Result<()> {

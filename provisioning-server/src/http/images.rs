@@ -71,7 +71,7 @@ async fn list(State(app): State<Arc<App>>, uri: Uri, mut params: Params) -> Resu
     params.finish()?;
     let mut images = app.orchestrator.store().images().await?;
     // Ids hold the time they were made at: the same order, and one that a removal in between does not disturb.
-    images.sort_by(|a, b| b.id.cmp(&a.id));
+    images.sort_by_key(|image| std::cmp::Reverse(image.id));
     images.retain(|image| {
         let holds =
             |text: &String| image.name.to_ascii_lowercase().contains(text) || image.release.to_string().contains(text);

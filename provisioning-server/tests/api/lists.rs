@@ -16,7 +16,7 @@ async fn walk(lab: &Lab, path: &str, list: &str, field: &str) -> Vec<String> {
         names.extend(body[list].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap().to_owned()));
         assert_eq!(link.is_some(), body["next"].is_string(), "header and field say the same");
         match link {
-            Some(link) => path = link.trim_start_matches('<').split('>').next().unwrap().to_owned(),
+            Some(link) => link.trim_start_matches('<').split('>').next().unwrap().clone_into(&mut path),
             None => return names,
         }
     }

@@ -59,8 +59,9 @@ impl Receiver {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let manner = Arc::new(Mutex::new(manner));
-        let ((sender, taken), (tried, tries)) = (mpsc::unbounded_channel(), watch::channel(0));
-        let desk = Desk { manner: Arc::clone(&manner), taken: sender, tries: tried };
+        let (sender, taken) = mpsc::unbounded_channel();
+        let (counter, tries) = watch::channel(0);
+        let desk = Desk { manner: Arc::clone(&manner), taken: sender, tries: counter };
         let router = Router::new().route("/{*path}", post(receive)).with_state(desk);
         let serving = tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await.unwrap() });
         Self { base, manner, taken, tries, serving }

@@ -91,14 +91,12 @@ impl Display {
             }
             return Ok(());
         }
-        let bar = match bars.get(&host.id) {
-            Some(bar) => bar,
-            None => {
-                let bar = all.add(ProgressBar::new(PHASES));
-                bar.set_style(ProgressStyle::with_template("{prefix:20!} {bar:21} {msg}")?);
-                bars.entry(host.id.clone()).or_insert(bar)
-            }
-        };
+        if !bars.contains_key(&host.id) {
+            let bar = all.add(ProgressBar::new(PHASES));
+            bar.set_style(ProgressStyle::with_template("{prefix:20!} {bar:21} {msg}")?);
+            bars.insert(host.id.clone(), bar);
+        }
+        let Some(bar) = bars.get(&host.id) else { return Ok(()) };
         bar.set_prefix(host.name.clone());
         bar.set_position(host.place());
         let percent = host.percent.filter(|_| matches!(host.phase.as_str(), "pxe_ready" | "pxe_booted"));

@@ -71,6 +71,7 @@ pub(super) async fn start(
     let rebuild = Rebuild {
         image: posted.text("image").parse::<ImageId>().ok(),
         confirm: (!confirm.is_empty()).then(|| confirm.clone()),
+        asked: None,
     };
     match web.orchestrator.start(record.host.id, rebuild).await {
         Ok(started) => {
