@@ -25,7 +25,7 @@ use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
-use crate::notify::Notify;
+use crate::notify;
 use crate::tls::{Reloaded, Tls};
 
 /// How often `server-types.yaml` is looked at.
@@ -50,7 +50,7 @@ pub struct Setup {
     /// The certificate to serve under; `None` is plain HTTP.
     pub tls: Option<Tls>,
     /// Services that are told of events.
-    pub notify: Notify,
+    pub notify: notify::Notify,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.

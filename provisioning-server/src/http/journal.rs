@@ -129,7 +129,7 @@ impl App {
             if after > seen {
                 return Ok(EntryPage { entries: vec![], next: seen, reset: true });
             }
-            let entries = store.journal(&JournalQuery { after, host, operation, limit }).await?;
+            let entries = store.journal(&JournalQuery { host, operation, ..JournalQuery::after(after, limit) }).await?;
             let last = entries.last().map(|entry| entry.seq);
             if let Some(last) = last {
                 let next = if entries.len() == limit { last } else { last.max(seen) };

@@ -121,7 +121,8 @@ pub fn router(app: Arc<App>) -> Router {
 /// token, so that none is ever sent in clear.
 pub fn boot_router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
-    let (firmware, _) = OpenApiRouter::new().merge(machines::boot_routes()).merge(artifacts::routes()).split_for_parts();
+    let (firmware, _) =
+        OpenApiRouter::new().merge(machines::boot_routes()).merge(artifacts::routes()).split_for_parts();
     firmware
         .with_state(Arc::clone(&app))
         .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))

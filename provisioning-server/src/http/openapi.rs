@@ -23,8 +23,17 @@ use super::segment::Segment;
 use crate::web;
 
 /// What every operator's route can answer.
-const GUARDED: &[Kind] =
-    &[Kind::NoToken, Kind::WrongToken, Kind::ForeignOrigin, Kind::TryLater, Kind::Internal, Kind::StoreCorrupt];
+const GUARDED: &[Kind] = &[
+    Kind::NoToken,
+    Kind::WrongToken,
+    Kind::ExpiredToken,
+    Kind::RevokedToken,
+    Kind::ForeignOrigin,
+    Kind::TooManyTries,
+    Kind::TryLater,
+    Kind::Internal,
+    Kind::StoreCorrupt,
+];
 /// What every route that reads a JSON object can answer.
 const READS_JSON: &[Kind] =
     &[Kind::MalformedJson, Kind::WrongContentType, Kind::BodyTooLarge, Kind::BodyBroke, Kind::InvalidFields];
@@ -48,6 +57,7 @@ const MACHINES: &str = "machines";
         (name = "discovered", description = "Machines on the network, and what keeps them from booting"),
         (name = "images", description = "Imported Proxmox VE ISOs"),
         (name = "events", description = "The journal"),
+        (name = "access", description = "Operators' tokens, and what was done with them"),
         (name = "notify", description = "Webhooks to services of your own"),
         (name = "server", description = "The server itself"),
         (name = "machines", description = "What firmware, installers and hosts use"),
@@ -138,9 +148,9 @@ fn complete(document: &mut Value) {
     });
     let mut bodies = BTreeSet::new();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+    for (method, operation) in paths.filter_map(Value::as_object_mut).flat_map(Map::iter_mut) {
         if let Some(operation) = operation.as_object_mut() {
-            let kinds = kinds_of(operation);
+            let kinds = kinds_of(method, operation);
             let slugs: Vec<&str> = kinds.iter().map(|kind| kind.slug()).collect();
             operation.insert("x-problems".to_owned(), json!(slugs));
             add_problems(operation, &kinds);
@@ -157,11 +167,14 @@ fn complete(document: &mut Value) {
 }
 
 /// Every problem that an operation can answer with.
-fn kinds_of(operation: &Map<String, Value>) -> Vec<Kind> {
+fn kinds_of(method: &str, operation: &Map<String, Value>) -> Vec<Kind> {
     let own = operation.get("x-problems").and_then(Value::as_array).into_iter().flatten();
     let mut kinds: Vec<Kind> = own.filter_map(|slug| Kind::by_slug(slug.as_str()?)).collect();
     if operation.contains_key("security") {
         kinds.extend(GUARDED);
+        if method != "get" {
+            kinds.push(Kind::ReadOnly);
+        }
     }
     let is_in = |place: &str| {
         let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
@@ -202,7 +215,7 @@ fn add_problems(operation: &mut Map<String, Value>, kinds: &[Kind]) {
         });
         let header = match status {
             401 => Some(("WWW-Authenticate", "string")),
-            503 => Some(("Retry-After", "integer")),
+            429 | 503 => Some(("Retry-After", "integer")),
             _ => None,
         };
         if let Some((name, kind)) = header {
@@ -239,7 +252,7 @@ mod tests {
         complete(&mut document);
         let responses = document["paths"]["/x"]["post"]["responses"].as_object().unwrap();
         let statuses: Vec<&str> = responses.keys().map(String::as_str).collect();
-        assert_eq!(statuses, ["200", "400", "401", "403", "409", "413", "415", "422", "500", "503"]);
+        assert_eq!(statuses, ["200", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]);
         let conflict = responses["409"]["description"].as_str().unwrap();
         assert!(conflict.contains("name-taken") && conflict.contains("mac-taken"), "{conflict}");
         assert_eq!(document["components"]["schemas"]["X"]["additionalProperties"], false);
@@ -252,6 +265,6 @@ mod tests {
             "parameters": [{ "in": "query", "name": "token" }],
             "requestBody": { "content": { "application/json": {} } },
         });
-        assert_eq!(kinds_of(operation.as_object().unwrap()), [Kind::UnknownToken]);
+        assert_eq!(kinds_of("post", operation.as_object().unwrap()), [Kind::UnknownToken]);
     }
 }

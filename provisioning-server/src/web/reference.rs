@@ -93,7 +93,7 @@ pub(crate) fn problems_page(document: &Value, kinds: &[Kind]) -> Response {
 fn again(status: u16) -> &'static str {
     match status {
         409 | 410 | 412 => "The same request can succeed once the state has changed: read it again and decide anew.",
-        503 => "Send the same request again after the seconds of Retry-After.",
+        429 | 503 => "Send the same request again after the seconds of Retry-After.",
         500 | 507 => "The server's operator has to look: its log says more.",
         _ => "The same request will fail again: change it as its detail and fields say.",
     }

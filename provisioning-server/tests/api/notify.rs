@@ -20,7 +20,7 @@ const IMPATIENT: Patience = Patience { first: Duration::from_millis(5), longest:
 fn target(receiver: &Receiver, events: &[EventName]) -> Target {
     Target {
         name: "chat".to_owned(),
-        url: Secret::new(desk.url("/hook/t0ken")),
+        url: Secret::new(receiver.url("/hook/t0ken")),
         events: events.to_vec(),
         secret: Secret::new(SECRET.to_owned()),
         give_up_after: Duration::from_secs(3600),
