@@ -13,7 +13,7 @@ mod trace;
 use std::path::{Path, PathBuf};
 
 use provisioning_adapters::sqlite::{SealingKey, SqliteStore, SqliteVault};
-use provisioning_core::conformance::{StoreFixture, VaultFixture};
+use provisioning_core::conformance::{BookmarksFixture, StoreFixture, VaultFixture};
 use tempfile::TempDir;
 
 /// A database in a directory that goes away with it.
@@ -69,6 +69,23 @@ impl VaultFixture for InTempDir {
         drop(vault);
         self.open_vault()
     }
+}
+
+impl BookmarksFixture for InTempDir {
+    type Bookmarks = SqliteStore;
+
+    async fn fresh(&self) -> SqliteStore {
+        self.open()
+    }
+
+    async fn reopen(&self, store: SqliteStore) -> SqliteStore {
+        drop(store);
+        self.open()
+    }
+}
+
+mod bookmarks {
+    provisioning_core::bookmarks_conformance!(super::InTempDir::new());
 }
 
 mod store {

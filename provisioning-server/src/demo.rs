@@ -185,6 +185,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         auth,
         logins: LoginConfig::default(),
         logging: LoggingConfig { format: LogFormat::Text, level: "warn".to_owned() },
+        notify: vec![],
         server_types: vec![server_type],
         server_types_file: PathBuf::new(),
         warnings: vec![],

@@ -11,6 +11,7 @@ pub mod hardening;
 pub mod http;
 pub mod images;
 pub mod netboot;
+pub mod notify;
 pub mod plan_log;
 pub mod server;
 pub mod snippets;

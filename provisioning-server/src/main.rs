@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use provisioning_server::cli::Cli;
+use provisioning_server::cli::{Cli, exit_code};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             // When even stderr is gone there is nobody to tell.
             writeln!(std::io::stderr(), "provisioning: {error:#}").ok();
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&error))
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
 use crate::netboot::{self, Netboot, Service};
+use crate::notify;
 use crate::tls::{Reloaded, Tls};
 use crate::web::board::Board;
 
@@ -54,6 +55,8 @@ pub struct Setup {
     pub netboot: Netboot,
     /// What the configuration is warned of: shown on the pages.
     pub warnings: Vec<String>,
+    /// Services that are told of events.
+    pub notify: notify::Notify,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -68,7 +71,8 @@ pub struct Server {
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, notify } =
+            setup;
         let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
@@ -87,6 +91,7 @@ impl Server {
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
             board: Arc::new(Board::new(Arc::clone(&server_type_faults), warnings)),
             server_type_faults,
+            notify,
             settings: OnceLock::new(),
             stopping,
         };
@@ -162,6 +167,7 @@ impl Server {
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         tasks.spawn(follow_journal(Arc::clone(&self.app)));
+        tasks.spawn(notify(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
@@ -242,6 +248,15 @@ async fn follow_journal(app: Arc<App>) {
         biased;
         () = stopped(app.stopping.clone()) => {}
         () = app.board.follow(&app.orchestrator) => {}
+    }
+}
+
+/// Tells services of events until the server stops. What is under way then is repeated by the next start.
+async fn notify(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.notify.run(&app.orchestrator) => stopped(app.stopping.clone()).await,
     }
 }
 

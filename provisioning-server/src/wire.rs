@@ -23,6 +23,7 @@ use crate::data_dir::DataDir;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
 use crate::netboot::{Health, Netboot, Service, Task};
+use crate::notify::{Notify, Patience};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
 use crate::tls::{Names, Source, Tls};
@@ -37,7 +38,9 @@ const SIGHTINGS_MAX: usize = 4096;
 pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
-    let ports = ports(config, &data.database(), &data.key_file(), &metrics)?;
+    let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
+    let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
+    let ports = ports(config, store, &data.key_file())?;
     // The last that can fail, so that no boot server runs for nothing.
     let (boot_server, netboot) = boot_server(config, data).await?;
     let ports = Ports { boot_server, ..ports };
@@ -52,6 +55,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         tls: tls(config, data)?,
         netboot,
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
+        notify,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
@@ -137,8 +141,7 @@ pub fn closed(data: &DataDir) -> anyhow::Result<AccessSetup> {
     Ok(AccessSetup { tokens: data.tokens()?, ..Access::Closed.into() })
 }
 
-fn ports(config: &Config, database: &Path, key_file: &Path, metrics: &Metrics) -> anyhow::Result<Ports> {
-    let store = SqliteStore::open_observed(database, metrics.on_commit())?;
+fn ports(config: &Config, store: SqliteStore, key_file: &Path) -> anyhow::Result<Ports> {
     let vault = store.vault(SealingKey::load_or_create(key_file)?);
     Ok(Ports {
         store: Arc::new(store),

@@ -131,7 +131,7 @@ async fn strangers_and_nonsense_get_a_problem_and_nothing_else() {
     for (request, status) in cases {
         let answer = downloads.talk(&format!("{request}\r\nconnection: close\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
-        assert!(answer.contains("application/problem+json") && answer.contains("urn:provisioning:"), "{answer}");
+        assert!(answer.contains("application/problem+json") && answer.contains("/api/problems/"), "{answer}");
     }
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(9000));
     assert!(downloads.talk(&long).await.starts_with("HTTP/1.1 431 "));

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose program does not run shall fail")]
 
+#[path = "cli/remote.rs"]
+mod remote;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -1,11 +1,13 @@
 //! The project's own chores, so that a machine and a human run the same checks: `cargo xtask test`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal: its output is its purpose")]
 
+mod api_fuzz;
 mod bench;
 mod browser;
 mod lab;
 mod purity;
 mod run;
+mod schemathesis;
 mod setup;
 mod shell;
 mod soak;

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use crate::browser;
 use crate::lab;
+use crate::schemathesis;
 use crate::shell::{Shell, find_program};
 
 /// A Debian package, the program by which we see that it is there, and why the checks need it.
@@ -50,7 +51,10 @@ const PACKAGES: &[Package] = &[
     Package { name: "shellcheck", program: "shellcheck", reason: "checks the shell scripts" },
 ];
 
-/// Installs missing packages and cargo-nextest; does nothing when all is there.
+/// Python with all that an environment of its own needs.
+const PYTHON: Package = Package { name: "python3-venv", program: "python3", reason: "runs schemathesis" };
+
+/// Installs missing packages, schemathesis and cargo-nextest; does nothing when all is there.
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     // What cannot run here need not be installed.
     let lab = if lab::why_impossible().is_none() { lab::PACKAGES } else { &[] };
@@ -60,6 +64,10 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     if !missing.is_empty() {
         install_packages(shell, &missing)?;
     }
+    if !schemathesis::has_python() {
+        install_packages(shell, &[&PYTHON])?;
+    }
+    schemathesis::install(shell)?;
     if !shell.has_cargo_subcommand("nextest") {
         println!("cargo-nextest runs the tests and is not here: installing it (some minutes)");
         shell.cargo(&["install", "cargo-nextest", "--locked"])?;

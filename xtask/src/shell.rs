@@ -27,6 +27,11 @@ impl Shell {
         &self.root
     }
 
+    /// Where cargo puts what it builds.
+    pub(crate) fn target(&self) -> PathBuf {
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), |path| self.root.join(path))
+    }
+
     /// Runs `cargo ARGS`; its output goes to the terminal.
     pub(crate) fn cargo(&self, args: &[&str]) -> anyhow::Result<()> {
         self.cargo_with(args, &[])

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
 use crate::shell::{Shell, find_program};
-use crate::{browser, lab, purity, setup};
+use crate::{api_fuzz, browser, lab, purity, setup};
 
 /// What became of a step that did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
     Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
     Step { name: "lab", about: "a BIOS and a UEFI machine netboot and become ready", fast: false, check: in_lab },
+    Step { name: "api", about: "schemathesis finds the API as its document says", fast: false, check: api },
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
     Step { name: "advisories", about: "known holes in crates, by cargo-deny", fast: false, check: advisories },
     Step { name: "unit", about: "what the systemd unit leaves open", fast: false, check: unit },
@@ -168,6 +169,11 @@ fn in_lab(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
 /// Whether the variable `CI` says that this is the machine that checks each change.
 fn is_ci(variable: Option<&str>) -> bool {
     variable.is_some_and(|value| !["", "0", "false"].contains(&value))
+}
+
+fn api(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    api_fuzz::check(shell)?;
+    Ok(Done::Passed)
 }
 
 fn deny(shell: &Shell, args: &TestArgs) -> anyhow::Result<Done> {

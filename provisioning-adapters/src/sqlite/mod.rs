@@ -3,6 +3,7 @@
 //! | file | what stands there |
 //! |---|---|
 //! | [`SqliteStore`] in `store` | the `Store` port, each method a read or a write from below |
+//! | `bookmarks` | the `Bookmarks` port of the same [`SqliteStore`] |
 //! | [`SqliteVault`] in `vault`, [`SealingKey`] in `seal` | the `Vault` port; sealing and the key file |
 //! | `connect`, `schema` | opening the file, settings, tables and migrations |
 //! | `writer` | group commit: one connection, one transaction for all that wait |
@@ -13,6 +14,7 @@
 //! The file has mode 0600 because the tokens of operations stand in it as text; a token opens nothing any more
 //! once its operation has ended. One-time private keys are in it only in sealed form.
 
+mod bookmarks;
 mod connect;
 mod discovered;
 mod fault;

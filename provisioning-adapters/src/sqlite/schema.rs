@@ -16,10 +16,10 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x7072_6f76;
 
 /// The version that this program writes: the number of migrations.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED, DEFAULT_IMAGE, AUDIT_INDEX];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED, DEFAULT_IMAGE, AUDIT_INDEX, BOOKMARKS];
 
 /// At most one row: the image that rebuilds take when none is named. It goes with its image.
 const DEFAULT_IMAGE: &str = "
@@ -135,6 +135,14 @@ CREATE INDEX discovered_by_last_seen ON discovered (last_seen, mac);
 /// for word, else SQLite does not see that the index has what they want.
 const AUDIT_INDEX: &str =
     "CREATE INDEX journal_of_operators ON journal (seq) WHERE json_extract(what, '$.kind') = 'audited';";
+
+/// How far the journal's readers have come. No foreign key: places outlive entries that are pruned.
+const BOOKMARKS: &str = "
+CREATE TABLE bookmarks (
+    reader TEXT PRIMARY KEY,
+    place  INTEGER NOT NULL CHECK (place >= 0)
+) STRICT, WITHOUT ROWID;
+";
 
 /// Whose file this is, and how new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

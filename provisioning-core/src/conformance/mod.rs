@@ -39,6 +39,7 @@
 //! The macros take an expression that makes the fixture, once for each rule, inside a tokio runtime; it may `.await`.
 //! Two suites in one file go into modules of their own.
 
+pub mod bookmarks;
 pub mod boot_server;
 pub mod cluster_member;
 pub mod inventory;
@@ -50,6 +51,7 @@ pub mod sample;
 pub mod store;
 pub mod vault;
 
+pub use bookmarks::BookmarksFixture;
 pub use boot_server::{BootServerCapabilities, BootServerFixture};
 pub use cluster_member::ClusterMemberFixture;
 pub use inventory::InventoryFixture;

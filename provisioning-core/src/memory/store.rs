@@ -95,7 +95,7 @@ impl Store for MemoryStore {
     }
 
     async fn artefacts(&self, operation: OperationId) -> Result<Vec<Artefact>, StoreError> {
-        let all = (operation, ArtefactKind::BootScript)..=(operation, ArtefactKind::JoinTranscript);
+        let all = (operation, ArtefactKind::BootScript)..=(operation, ArtefactKind::Request);
         Ok(self.rows().artefacts.range(all).map(|(_, artefact)| artefact.clone()).collect())
     }
 

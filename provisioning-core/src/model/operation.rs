@@ -47,6 +47,8 @@ pub enum ArtefactKind {
     PhoneHome,
     /// The last request for an answer file that was refused.
     RefusedRequest,
+    /// What its author asked for, under which key: a repeat of the same request is recognised by it.
+    Request,
 }
 
 impl ArtefactKind {
@@ -61,6 +63,7 @@ impl ArtefactKind {
             Self::JoinTranscript => "join_transcript",
             Self::PhoneHome => "phone_home",
             Self::RefusedRequest => "refused_request",
+            Self::Request => "request",
         }
     }
 }

@@ -8,8 +8,8 @@ use super::error::OperatorError;
 use super::lane::lane_free_at;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
-    BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret, ServerType,
-    ServerTypeKey, Timestamp,
+    Artefact, ArtefactKind, BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret,
+    ServerType, ServerTypeKey, Timestamp,
 };
 use crate::ports::{
     AuditRecord, Change, EntropyExt, Happening, HostRecord, KeyPair, NewEntry, PowerAnswer, Revision, Source,
@@ -63,6 +63,8 @@ pub struct Rebuild {
     pub confirm: Option<String>,
     /// Whether it may be another machine than at the last installation, with a new mainboard for instance.
     pub accept_new_hardware: bool,
+    /// The request in its author's words, kept with the operation in the same commit so that a repeat is recognised.
+    pub asked: Option<String>,
 }
 
 /// A rebuild that was started.
@@ -184,7 +186,9 @@ impl Orchestrator {
         }
         let operation = OperationId::new(self.ports.clock.now(), self.ports.entropy.bytes());
         self.starting(|ids| ids.insert(operation));
-        let outcome = self.start_with(&record, operation, preflight.server_type, preflight.image.id).await;
+        let asked = rebuild.asked.map(|text| self.artefact(ArtefactKind::Request, text));
+        let image = preflight.image.id;
+        let outcome = self.start_with(&record, operation, preflight.server_type, image, asked).await;
         self.starting(|ids| ids.remove(&operation));
         if outcome.is_err() {
             // Perhaps no row knows this key. Perhaps one does: a commit can fail after it was done.
@@ -201,6 +205,7 @@ impl Orchestrator {
         id: OperationId,
         server_type: ServerType,
         image: ImageId,
+        asked: Option<Artefact>,
     ) -> Result<HostRecord, OperatorError> {
         let key = self.new_key_pair();
         self.ports.vault.store(id, &key.private).await?;
@@ -213,7 +218,7 @@ impl Orchestrator {
             public_key: key.public,
             started_at: self.ports.clock.now(),
         };
-        let along = Along { operation: Some(operation), ..Along::default() };
+        let along = Along { operation: Some(operation), artefacts: asked.into_iter().collect(), ..Along::default() };
         match self.apply(record.host.id, &EventKind::Started.of(id), Source::Operator, &along).await? {
             Applied::Moved(record) => Ok(*record),
             Applied::Ignored | Applied::Refused(_) => Err(self.busy(record.host.id).await?),

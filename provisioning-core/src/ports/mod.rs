@@ -1,5 +1,6 @@
 //! Ports: what the core asks of the world. Each method's promises stand in the trait's `# Contract`.
 
+mod bookmarks;
 mod boot_server;
 mod cluster_member;
 mod error;
@@ -10,6 +11,7 @@ mod store;
 mod surroundings;
 mod vault;
 
+pub use bookmarks::Bookmarks;
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
 pub use cluster_member::{ClusterMember, ClusterMemberError, ClusterNode, ClusterStatus, NobodyToAsk};
 pub use error::{BoxError, Retry, chain};
@@ -21,6 +23,7 @@ pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power
 pub use vault::{Vault, VaultError};
 #[cfg(feature = "mocks")]
 pub use {
+    bookmarks::MockBookmarks,
     boot_server::MockBootServer,
     cluster_member::MockClusterMember,
     inventory::MockInventory,

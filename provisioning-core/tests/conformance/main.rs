@@ -1,5 +1,6 @@
 //! The core's own adapters pass the suites, and adapters that are broken on purpose fail them by name.
 
+mod broken_bookmarks;
 mod broken_boot_server;
 mod broken_cluster_member;
 mod broken_inventory;
@@ -10,8 +11,8 @@ mod faulty_store;
 
 use std::panic::catch_unwind;
 
-use provisioning_core::conformance::{Broken, StoreFixture, VaultFixture};
-use provisioning_core::memory::{MemoryStore, MemoryVault};
+use provisioning_core::conformance::{BookmarksFixture, Broken, StoreFixture, VaultFixture};
+use provisioning_core::memory::{MemoryBookmarks, MemoryStore, MemoryVault};
 
 struct InMemory;
 
@@ -37,6 +38,22 @@ impl VaultFixture for InMemory {
     async fn reopen(&self, vault: MemoryVault) -> MemoryVault {
         vault
     }
+}
+
+impl BookmarksFixture for InMemory {
+    type Bookmarks = MemoryBookmarks;
+
+    async fn fresh(&self) -> MemoryBookmarks {
+        MemoryBookmarks::default()
+    }
+
+    async fn reopen(&self, bookmarks: MemoryBookmarks) -> MemoryBookmarks {
+        bookmarks
+    }
+}
+
+mod memory_bookmarks {
+    provisioning_core::bookmarks_conformance!(super::InMemory);
 }
 
 mod memory_store {

@@ -3,11 +3,13 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use axum::body::Body;
 use axum::http::{Request, header};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use provisioning_core::model::Secret;
 use reqwest::Method;
@@ -15,12 +17,16 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::Connection;
+use super::failure::{Failure, Trouble};
+use super::pinned::trusting;
 use crate::data_dir::{DataDir, control_socket};
 use crate::http::auth::Peer;
 use crate::wire::{closed, wire};
 
 /// The most that an answer may hold, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long a connection may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A file on its way to the server.
 pub(super) type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
@@ -43,9 +49,9 @@ impl Client {
     pub(super) async fn open(connection: &Connection) -> anyhow::Result<Self> {
         match &connection.server {
             Some(server) => {
-                let token = token(connection.token_file.as_deref())?;
+                let token = token(connection)?;
                 let base = server.trim_end_matches('/').to_owned();
-                Ok(Self::Http { client: reqwest::Client::builder().build()?, base, token })
+                Ok(Self::Http { client: remote(connection)?, base, token })
             }
             None => Self::here(connection.config.as_deref()).await,
         }
@@ -76,26 +82,73 @@ impl Client {
 
     /// Asks for something.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::GET, path, Payload::Nothing).await
+        self.call(Method::GET, path, Payload::Nothing, None).await
     }
 
     /// Sends something.
     pub(super) async fn post(&self, path: &str, payload: Payload) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, payload).await
+        self.call(Method::POST, path, payload, None).await
+    }
+
+    /// Changes something that is at this revision.
+    pub(super) async fn patch(&self, path: &str, payload: Value, revision: u64) -> anyhow::Result<Value> {
+        self.call(Method::PATCH, path, Payload::Json(payload), Some(format!("\"{revision}\""))).await
     }
 
     /// Removes something.
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::DELETE, path, Payload::Nothing).await
+        self.call(Method::DELETE, path, Payload::Nothing, None).await
     }
 
-    async fn call(&self, method: Method, path: &str, payload: Payload) -> anyhow::Result<Value> {
-        let (ok, bytes) = match self {
+    /// All pages of a list; `query` begins with `?` or is empty.
+    pub(super) async fn list(&self, path: &str, query: &str, field: &str) -> anyhow::Result<Vec<Value>> {
+        let mut items = vec![];
+        let filters = query.trim_start_matches('?');
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("{path}?limit=1000&{filters}{cursor}")).await?;
+            items.extend(page.get(field).and_then(Value::as_array).into_iter().flatten().cloned());
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Server-sent events behind a place of the journal, as bytes, until the connection ends.
+    pub(super) async fn events(&self, after: u64) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
+        let Self::Http { client, base, token } = self else {
+            let text = "no server runs on this machine, so nothing happens that could be watched";
+            return Err(Failure::new(Trouble::Unreachable, text).into());
+        };
+        let mut request = client.get(format!("{base}/events?after={after}"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose());
+        }
+        let answer = request.send().await.map_err(|error| unreachable(base, error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let bytes = answer.bytes().await?;
+            return Err(problem(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or(Value::Null), &bytes));
+        }
+        Ok(answer.bytes_stream().map(|chunk| chunk.map_err(Into::into)).boxed())
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+        if_match: Option<String>,
+    ) -> anyhow::Result<Value> {
+        let (status, bytes) = match self {
             Self::Http { client, base, token } => {
-                let url = format!("{base}{path}");
-                let mut request = client.request(method, &url);
+                let mut request = client.request(method, format!("{base}{path}"));
                 if let Some(token) = token {
                     request = request.bearer_auth(token.expose());
+                }
+                if let Some(tag) = if_match {
+                    request = request.header(header::IF_MATCH, tag);
                 }
                 request = match payload {
                     Payload::Nothing => request,
@@ -105,11 +158,14 @@ impl Client {
                         .header(header::CONTENT_LENGTH, length)
                         .body(reqwest::Body::wrap_stream(chunks)),
                 };
-                let answer = request.send().await.with_context(|| format!("{base} cannot be reached"))?;
-                (answer.status().is_success(), answer.bytes().await?)
+                let answer = request.send().await.map_err(|error| unreachable(base, error))?;
+                (answer.status().as_u16(), answer.bytes().await?)
             }
             Self::Local { router, .. } => {
-                let request = Request::builder().method(method).uri(path).extension(Peer::Control);
+                let mut request = Request::builder().method(method).uri(path).extension(Peer::Control);
+                if let Some(tag) = if_match {
+                    request = request.header(header::IF_MATCH, tag);
+                }
                 let request = match payload {
                     Payload::Nothing => request.body(Body::empty())?,
                     Payload::Json(value) => {
@@ -121,20 +177,40 @@ impl Client {
                         .body(Body::from_stream(chunks))?,
                 };
                 let Ok(answer) = router.clone().oneshot(request).await;
-                let ok = answer.status().is_success();
-                (ok, axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await?)
+                let status = answer.status().as_u16();
+                (status, axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await?)
             }
         };
         let value = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
-        if ok { Ok(value) } else { Err(problem(&value, &bytes)) }
+        if (200..300).contains(&status) { Ok(value) } else { Err(problem(status, &value, &bytes)) }
     }
 }
 
+/// A client of a server elsewhere, which trusts the certificates that the arguments name.
+fn remote(connection: &Connection) -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIME_MAX);
+    let builder = match (&connection.ca_file, connection.fingerprint) {
+        (_, Some(fingerprint)) => builder.tls_backend_preconfigured(trusting(fingerprint)?),
+        (Some(path), None) => {
+            let shown = || format!("--ca-file {}", path.display());
+            let pem = std::fs::read(path).with_context(shown)?;
+            builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).with_context(shown)?)
+        }
+        (None, None) => builder,
+    };
+    Ok(builder.build()?)
+}
+
+fn unreachable(base: &str, error: reqwest::Error) -> Failure {
+    Failure::unreachable(format!("{base} cannot be reached"), error)
+}
+
 /// A problem in words for the terminal.
-fn problem(value: &Value, bytes: &[u8]) -> anyhow::Error {
+fn problem(status: u16, value: &Value, bytes: &[u8]) -> anyhow::Error {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let Some(detail) = text("detail") else {
-        return anyhow!("the server answered: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(300)]));
+        let said = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+        return Failure::of_status(status, format!("the server answered {status}: {said}")).into();
     };
     let mut shown = match text("title") {
         Some(title) => format!("{title}: {detail}"),
@@ -146,15 +222,18 @@ fn problem(value: &Value, bytes: &[u8]) -> anyhow::Error {
     if let Some(advice) = text("what_to_do") {
         shown = format!("{shown}\n  {advice}");
     }
-    anyhow!(shown)
+    Failure::of_status(status, shown).into()
 }
 
-/// The token from the file or the environment, never from the command line, where every user of the machine sees it.
-fn token(file: Option<&Path>) -> anyhow::Result<Option<Secret<String>>> {
-    let text = match file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?,
-        None => std::env::var("PROVISIONING_TOKEN").unwrap_or_default(),
+/// The token: from the file, else from the variable or the command line.
+fn token(connection: &Connection) -> anyhow::Result<Option<Secret<String>>> {
+    let text = match (&connection.token_file, &connection.token) {
+        (Some(path), _) => {
+            Secret::new(std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?)
+        }
+        (None, Some(token)) => token.clone(),
+        (None, None) => return Ok(None),
     };
-    let token = text.trim();
+    let token = text.expose().trim();
     Ok((!token.is_empty()).then(|| Secret::new(token.to_owned())))
 }

@@ -7,7 +7,7 @@ use provisioning_core::model::MacAddr;
 use serde_json::{Value, json};
 
 use super::client::{Client, Payload};
-use super::host::{encoded, say, text};
+use super::table::{encoded, say, text};
 use super::{Connection, table};
 
 #[derive(Debug, Subcommand)]

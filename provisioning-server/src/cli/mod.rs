@@ -1,14 +1,22 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
+mod ask;
 mod client;
 mod dhcp_snippet;
 mod discovered;
+mod failure;
 mod host;
 mod image;
+mod notify;
+mod op;
 mod password;
+mod pinned;
+mod rebuild;
+mod reference;
 pub(crate) mod serve;
 mod table;
 mod token;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -17,22 +25,31 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
+use provisioning_core::model::Secret;
+
 use crate::config::{Config, DEFAULT_PATHS};
+use failure::EXIT_CODES;
+pub use failure::exit_code;
+use pinned::Fingerprint;
+
+const EXAMPLES: &str = "\
+Examples:
+  provisioning demo
+  provisioning check-config --config provisioning.yaml
+  provisioning serve --config provisioning.yaml
+  provisioning image import proxmox-ve_9.2-1.iso
+  provisioning host register pve-07 --mac 52:54:00:12:34:56 --server-type lab
+  provisioning host rebuild pve-07
+  provisioning host list --json
+  provisioning watch --server https://prov.lab:8080 --token-file token";
 
 /// Turns bare machines into members of a Proxmox VE cluster, unattended.
 #[derive(Debug, Parser)]
 #[command(
     name = "provisioning",
     version,
-    after_help = "\
-Examples:
-  provisioning demo
-  provisioning check-config --config provisioning.yaml
-  provisioning serve --config provisioning.yaml
-  provisioning image import proxmox-ve_9.2-1.iso
-  provisioning host add pve-07 --mac 52:54:00:12:34:56 --server-type lab
-  provisioning host rebuild pve-07
-  provisioning host list --json"
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
 pub struct Cli {
     /// What to do.
@@ -56,10 +73,10 @@ enum Command {
         after_help = "Example:\n  provisioning check-config --config provisioning.yaml && systemctl restart provisioning"
     )]
     CheckConfig(ConfigArgs),
-    /// Import and list Proxmox VE ISOs.
+    /// Import, list and remove Proxmox VE ISOs.
     #[command(subcommand)]
     Image(image::ImageCommand),
-    /// Register, list and rebuild hosts.
+    /// Register, list, edit and rebuild hosts.
     #[command(subcommand)]
     Host(host::HostCommand),
     /// List, adopt and dismiss machines that were seen on the network and belong to no host.
@@ -79,6 +96,24 @@ enum Command {
     /// Print what your own DHCP server needs to be told, filled in from the configuration.
     #[command(after_help = dhcp_snippet::EXAMPLES)]
     DhcpSnippet(dhcp_snippet::SnippetArgs),
+    /// Look at operations and what they left behind.
+    #[command(subcommand)]
+    Op(op::OpCommand),
+    /// See whether services are told of events, and try it.
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
+    /// Follow what happens, live.
+    #[command(after_help = "Examples:
+  provisioning watch
+  provisioning watch pve-07 pve-08 --until-settled
+  provisioning watch --json | jq .what.kind")]
+    Watch(watch::WatchArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  provisioning completions bash > /etc/bash_completion.d/provisioning")]
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    #[command(after_help = "Examples:\n  provisioning man | man -l -\n  provisioning man /usr/local/share/man/man1")]
+    Man(reference::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -91,13 +126,23 @@ struct ConfigArgs {
 /// How commands reach the server.
 #[derive(Debug, Args)]
 struct Connection {
-    /// A server elsewhere; its token is read from the variable PROVISIONING_TOKEN or --token-file. Without this the
+    /// A server elsewhere; its token is read from --token-file or the variable PROVISIONING_TOKEN. Without this the
     /// configuration's data directory is used: over its control socket while a server runs, else by itself.
     #[arg(long, value_name = "URL", env = "PROVISIONING_SERVER")]
     server: Option<String>,
     /// A file with the operators' token for --server.
     #[arg(long, value_name = "FILE", requires = "server")]
     token_file: Option<PathBuf>,
+    /// The operators' token for --server. On the command line every user of this machine sees it: use --token-file or
+    /// the variable.
+    #[arg(long, value_name = "TOKEN", env = "PROVISIONING_TOKEN", hide_env_values = true, value_parser = secret)]
+    token: Option<Secret<String>>,
+    /// The certificates, as PEM, that --server's own is checked against, in place of the system's.
+    #[arg(long, value_name = "FILE", requires = "server", conflicts_with = "fingerprint")]
+    ca_file: Option<PathBuf>,
+    /// The SHA-256 of --server's certificate, which is trusted then, whoever has signed it.
+    #[arg(long, value_name = "SHA256", requires = "server")]
+    fingerprint: Option<Fingerprint>,
     /// The configuration, when no --server is given; without it as `serve` finds it.
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     config: Option<PathBuf>,
@@ -121,8 +166,19 @@ impl Cli {
             Command::Token(command) => token::run(command).await,
             Command::Password(command) => password::run(&command),
             Command::DhcpSnippet(args) => dhcp_snippet::print(&args),
+            Command::Op(command) => op::run(command).await,
+            Command::Notify(command) => notify::run(command).await,
+            Command::Watch(args) => watch::run(args).await,
+            Command::Completions(args) => reference::completions(&args),
+            Command::Man(args) => reference::man(&args),
         }
     }
+}
+
+/// Keeps an argument out of `Debug` output.
+#[expect(clippy::unnecessary_wraps, reason = "a parser of arguments gives a Result")]
+fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 fn check_config(path: Option<&Path>) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Lists for the terminal.
+//! Lists and values for the terminal.
 
 use std::io::{self, Write as _};
 
@@ -16,10 +16,42 @@ pub(super) fn print(rows: &[Value], columns: &[(&str, &str)]) -> io::Result<()> 
     writeln!(io::stdout().lock(), "{table}")
 }
 
+/// Prints fields of one thing, a line each; absent ones are left out.
+pub(super) fn print_fields(thing: &Value, fields: &[(&str, &str)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (title, field) in fields {
+        match thing.get(field) {
+            None | Some(Value::Null) => {}
+            value => writeln!(out, "{title:<13} {}", cell(value))?,
+        }
+    }
+    Ok(())
+}
+
 /// Prints JSON for programs.
 pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
     writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(value)?)?;
     Ok(())
+}
+
+/// Prints a line.
+pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{}", line.as_ref())?;
+    Ok(())
+}
+
+/// A field's text.
+pub(super) fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or("?").to_owned()
+}
+
+/// A name as part of a URL: what no name has is percent-encoded, so that it cannot become another path.
+pub(super) fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 fn cell(value: Option<&Value>) -> String {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Client, Payload};
-use super::host::encoded;
+use super::table::encoded;
 use super::{Connection, table};
 
 #[derive(Debug, Subcommand)]

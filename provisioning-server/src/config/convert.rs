@@ -14,7 +14,7 @@ use provisioning_core::model::{
 use super::reader::{Reader, Section};
 use super::server::{self, Server};
 use super::{
-    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, auth, pxe, server_types,
+    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, auth, notify, pxe, server_types,
 };
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
@@ -31,6 +31,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let policy = timeouts(root.section("timeouts"));
     let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
+    let notify = notify::targets(reader, &mut root);
     root.finish();
     let server_types = server_types::read(reader, &types_file);
 
@@ -61,6 +62,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         auth,
         logins,
         logging,
+        notify,
         server_types,
         server_types_file: types_file,
         warnings: vec![],

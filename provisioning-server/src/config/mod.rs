@@ -7,6 +7,7 @@ mod convert;
 mod effective;
 mod fault;
 mod nearness;
+mod notify;
 mod pxe;
 mod reader;
 mod secret;
@@ -32,6 +33,8 @@ pub use reader::Origins;
 
 use reader::Reader;
 use tree::Tree;
+
+use crate::notify::Target;
 
 /// What environment variables that set keys begin with: `PROVISIONING__SERVER__PUBLIC_URL` is `server.public_url`.
 pub const VARIABLE_PREFIX: &str = "PROVISIONING__";
@@ -64,6 +67,8 @@ pub struct Config {
     pub logins: LoginConfig,
     /// How is logged.
     pub logging: LoggingConfig,
+    /// The services that are told of events.
+    pub notify: Vec<Target>,
     /// The hardware classes.
     pub server_types: Vec<ServerType>,
     /// The file the hardware classes came from.

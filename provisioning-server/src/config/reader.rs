@@ -344,6 +344,16 @@ impl<'r> Section<'r> {
         self.left.into_iter().map(named).collect()
     }
 
+    /// The sections of a list; a variable cannot hold one.
+    pub(super) fn sections_of(&mut self, key: &str) -> Vec<Section<'r>> {
+        let Some(tree) = self.take(key) else { return vec![] };
+        let Node::List(items) = tree.node else {
+            self.fault_at(&tree.place, key, "is a list: write each entry's keys behind a -");
+            return vec![];
+        };
+        items.into_iter().map(|item| Section::of(self.reader, self.key(key), item)).collect()
+    }
+
     fn list_item(&self, key: &str, item: Tree) -> Option<(Place, String)> {
         if let Node::Scalar(Scalar { text, kind: ScalarKind::Text }) = item.node {
             return Some((item.place, text));

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use provisioning_core::model::{Image, ImageId, Operation, Secret};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::downloads::Part;
 use super::problem::{Kind, Problem};
+use super::segment::Segments;
 use crate::images::artifact::{Artifact, StoredImage};
 use crate::images::import::{ImageStore, OpenError};
 use crate::images::mode::ModeFile;
@@ -57,13 +58,32 @@ impl LoadedImages {
     }
 }
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/boot/{token}/{file}", get(serve))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(serve))
 }
 
+/// What firmware downloads: kernel, initrd or ISO of an operation.
+#[utoipa::path(
+    get, path = "/boot/{token}/{file}", tag = "machines", operation_id = "boot_file",
+    params(
+        ("token" = String, Path, description = "The operation's token"),
+        ("file" = String, Path, description = "`vmlinuz`, `initrd` or `proxmox-auto.iso`"),
+        ("range" = Option<String>, Header, description = "A range of bytes"),
+        ("if-none-match" = Option<String>, Header, description = "The ETag of what is there already"),
+    ),
+    responses(
+        (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream",
+            headers(("ETag" = String), ("Accept-Ranges" = String))),
+        (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream",
+            headers(("ETag" = String), ("Content-Range" = String))),
+        (status = 304, description = "It is unchanged"),
+    ),
+    extensions(("x-problems" = json!(["no-such-path", "unknown-token", "operation-ended", "image-gone",
+        "image-refused", "range-not-satisfiable", "try-later", "internal", "store-corrupt"]))),
+)]
 async fn serve(
     State(app): State<Arc<App>>,
-    Path((token, file)): Path<(String, String)>,
+    Segments(token, file): Segments,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {

@@ -4,31 +4,32 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{MatchedPath, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use provisioning_core::model::{HostId, Hostname, Timestamp};
 use provisioning_core::ports::{AccessPath, AuditRecord, Happening, JournalQuery};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::{Actor, Peer};
 use super::body::Params;
+use super::cursor::{PAGE, PAGE_MAX};
 use super::problem::{Kind, Problem, shortened};
+use super::schema::Time;
 
-/// Entries on one page when the request does not say.
-const PAGE: usize = 100;
-/// Entries on one page at most.
-const PAGE_MAX: usize = 1000;
+/// The largest place there can be: what is beyond is a mistake, not a later place.
+const PLACE_MAX: u64 = i64::MAX as u64;
 /// Entries that one request looks through for those of a name.
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// What changes are called. What is not here is told by its method and path.
-const ACTIONS: [(&str, &str, &str); 25] = [
+const ACTIONS: [(&str, &str, &str); 26] = [
     ("POST", "/api/hosts", "register a host"),
     ("PATCH", "/api/hosts/{id}", "edit a host"),
     ("DELETE", "/api/hosts/{id}", "remove a host"),
@@ -42,6 +43,7 @@ const ACTIONS: [(&str, &str, &str); 25] = [
     ("DELETE", "/api/discovered/{mac}", "dismiss a machine"),
     ("POST", "/api/tokens", "create a token"),
     ("DELETE", "/api/tokens/{id}", "revoke a token"),
+    ("POST", "/api/notify/test", "send a test message"),
     // The same by the pages' forms.
     ("POST", "/hosts/{host}/edit", "edit a host"),
     ("POST", "/hosts/{host}/remove", "remove a host"),
@@ -57,8 +59,8 @@ const ACTIONS: [(&str, &str, &str); 25] = [
     ("POST", "/logout", "log out"),
 ];
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/audit", get(list))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 /// What a change was done to, where the path does not say: handlers put it into the extensions of their response.
@@ -168,6 +170,42 @@ fn printable(text: &str) -> String {
     shortened(&text.replace(|c: char| c.is_control(), "\u{fffd}"))
 }
 
+/// What was changed, latest first.
+#[derive(Serialize, ToSchema)]
+struct AuditPage {
+    /// What was asked for, latest first.
+    #[schema(value_type = Vec<AuditSchema>)]
+    entries: Vec<AuditView>,
+    /// The `before` of the page behind; there may be one although this one is short, when much had to be looked
+    /// through. Null at the end.
+    next: Option<u64>,
+}
+
+/// A change that was asked for with operator's rights.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+struct AuditSchema {
+    /// Its place in the journal.
+    seq: u64,
+    /// When it was asked for.
+    #[schema(value_type = Time)]
+    at: String,
+    /// The host it is about.
+    host: Option<String>,
+    /// Who: the name of the token or login; null when nobody was recognised.
+    by: Option<String>,
+    /// How they proved it: `token`, `session`, `password`, `control`, `open` or `nothing`.
+    via: String,
+    /// From which address; null over the control socket.
+    from: Option<String>,
+    /// What was asked for, in words.
+    action: String,
+    /// What it was done to.
+    subject: String,
+    /// The HTTP status that was answered.
+    status: u16,
+}
+
 /// An entry as the API shows it.
 #[derive(Serialize)]
 struct AuditView {
@@ -178,11 +216,24 @@ struct AuditView {
     record: AuditRecord,
 }
 
-/// The latest first. `next` is the `before` of the page behind; there may be one although this one is short, when
-/// much had to be looked through.
-async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Value>, Problem> {
-    let before = params.number("before", 1..=u64::MAX);
-    let after = params.number("after", 0..=u64::MAX).unwrap_or(0);
+/// List what was changed, by whom and from where, latest first.
+#[utoipa::path(
+    get, path = "/api/audit", tag = "access", operation_id = "list_audit",
+    params(
+        ("before" = Option<u64>, Query, description = "`next` of the page before", minimum = 1),
+        ("after" = Option<u64>, Query, description = "Only entries behind this place", minimum = 0),
+        ("limit" = Option<u64>, Query, description = "Entries on a page, 100 when absent", minimum = 1, maximum = 1000),
+        ("host" = Option<String>, Query, description = "Only changes of this host, by id or name"),
+        ("by" = Option<String>, Query, description = "Only changes of the token or login with this name"),
+        ("failed" = Option<bool>, Query, description = "Only what was refused (true) or done (false)"),
+    ),
+    responses((status = 200, description = "A page of changes", body = AuditPage)),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["no-such-host"]))),
+)]
+async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<AuditPage>, Problem> {
+    let before = params.number("before", 1..=PLACE_MAX);
+    let after = params.number("after", 0..=PLACE_MAX).unwrap_or(0);
     let limit = params.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE);
     let host = params.text("host");
     let by = params.text("by");
@@ -224,7 +275,7 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Va
             break query.before;
         }
     };
-    Ok(Json(json!({ "entries": views, "next": next })))
+    Ok(Json(AuditPage { entries: views, next }))
 }
 
 /// A host by id, also one that was removed since, or by name.

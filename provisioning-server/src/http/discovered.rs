@@ -2,39 +2,63 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use ipnet::IpNet;
 use provisioning_core::model::{Hostname, MacAddr, ServerTypeKey};
 use provisioning_core::orchestrator::NewHost;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::body::{Fields, Params};
-use super::netboot_view::{DiagnosisView, MachineView};
+use super::netboot_view::{DiagnosisSchema, DiagnosisView, MachineView};
 use super::problem::{Kind, Problem, shortened};
+use super::segment::Segment;
+use super::view::HostView;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/discovered", get(list))
-        .route("/api/discovered/{mac}", delete(dismiss))
-        .route("/api/discovered/{mac}/adopt", post(adopt))
-        .route("/api/doctor/{mac}", get(diagnose))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(dismiss)).routes(routes!(adopt)).routes(routes!(diagnose))
 }
 
 /// The discovered machines. Whoever follows `/events` behind `seq` misses nothing.
-#[derive(Serialize)]
-struct Listing {
+#[derive(Serialize, ToSchema)]
+struct Machines {
+    /// The latest seen first.
     machines: Vec<MachineView>,
     /// How many are not shown, since they were dismissed.
     hidden: usize,
+    /// The journal's last place before they were read.
     seq: u64,
 }
 
-async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Listing>, Problem> {
+/// What an adopted machine is registered as.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; its fields are read one by one, so that all faults are reported")]
+struct AdoptBody {
+    /// Its name, a DNS label.
+    #[schema(example = "pve-07", max_length = 63)]
+    hostname: String,
+    /// Its hardware class, a key of server-types.yaml.
+    #[schema(example = "lab")]
+    server_type: String,
+    /// A fixed address with its prefix; without it the host keeps what DHCP gives its installer.
+    #[schema(example = "10.0.0.7/24")]
+    address: Option<String>,
+}
+
+/// List machines that were seen on the network and belong to no host.
+#[utoipa::path(
+    get, path = "/api/discovered", tag = "discovered", operation_id = "list_discovered",
+    params(("dismissed" = Option<bool>, Query, description = "Also those that were dismissed")),
+    responses((status = 200, description = "The machines", body = Machines)),
+    security(("operator" = [])),
+)]
+async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Machines>, Problem> {
     let with_dismissed = params.truth("dismissed").unwrap_or(false);
     params.finish()?;
     let seq = app.orchestrator.store().last_seq().await?;
@@ -43,10 +67,20 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Li
     let now = app.orchestrator.now();
     machines.retain(|machine| with_dismissed || !machine.is_dismissed(now));
     let hidden = all - machines.len();
-    Ok(Json(Listing { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
+    Ok(Json(Machines { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
 }
 
-async fn adopt(State(app): State<Arc<App>>, Path(mac): Path<String>, mut fields: Fields) -> Result<Response, Problem> {
+/// Register a discovered machine as a host.
+#[utoipa::path(
+    post, path = "/api/discovered/{mac}/adopt", tag = "discovered", operation_id = "adopt_discovered",
+    params(("mac" = String, Path, description = "The address of a NIC, in any spelling")),
+    request_body = AdoptBody,
+    responses((status = 201, description = "Registered", body = HostView,
+        headers(("Location" = String, description = "The host's path")))),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["not-discovered", "no-such-server-type", "name-taken", "mac-taken"]))),
+)]
+async fn adopt(State(app): State<Arc<App>>, Segment(mac): Segment, mut fields: Fields) -> Result<Response, Problem> {
     let mac = parsed(&mac)?;
     let name = fields.required::<Hostname>("hostname", "a DNS label such as pve-07");
     let server_type = fields.required::<ServerTypeKey>("server_type", "a key of server-types.yaml");
@@ -65,12 +99,27 @@ async fn adopt(State(app): State<Arc<App>>, Path(mac): Path<String>, mut fields:
     Ok(response)
 }
 
-async fn dismiss(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Result<StatusCode, Problem> {
+/// Hide a discovered machine for a while.
+#[utoipa::path(
+    delete, path = "/api/discovered/{mac}", tag = "discovered", operation_id = "dismiss_discovered",
+    params(("mac" = String, Path, description = "The address of a NIC, in any spelling")),
+    responses((status = 204, description = "Hidden")),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["not-discovered"]))),
+)]
+async fn dismiss(State(app): State<Arc<App>>, Segment(mac): Segment) -> Result<StatusCode, Problem> {
     app.orchestrator.dismiss(parsed(&mac)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn diagnose(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Result<Json<DiagnosisView>, Problem> {
+/// Say how far a machine's netboot came, what is missing, why that is likely, and what to do.
+#[utoipa::path(
+    get, path = "/api/doctor/{mac}", tag = "discovered", operation_id = "diagnose",
+    params(("mac" = String, Path, description = "The address of a NIC, in any spelling")),
+    responses((status = 200, description = "The diagnosis, also of a machine that was never seen", body = DiagnosisSchema)),
+    security(("operator" = [])),
+)]
+async fn diagnose(State(app): State<Arc<App>>, Segment(mac): Segment) -> Result<Json<DiagnosisView>, Problem> {
     let mac = parsed(&mac)?;
     let host = app.orchestrator.store().host_by_mac(mac).await?;
     let diagnosis = crate::web::diagnose(&app.orchestrator, &app.downloads, mac).await?;

@@ -40,8 +40,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/events", get(events))
 }
 
+async fn events(State(app): State<Arc<App>>, headers: HeaderMap, params: Params) -> Result<Response, Problem> {
+    stream(&app, &headers, params).await
+}
+
 /// Without `Last-Event-ID` or `?after=` it begins with what happens next.
-async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Params) -> Result<Response, Problem> {
     let after = params.number("after", 0..=u64::MAX);
     let with_fleet = params.truth("fleet").unwrap_or(false);
     params.finish()?;
@@ -52,7 +56,7 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, mut params: Par
     let hello = if after > last { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
     let feed = app.orchestrator.feed(after.min(last));
     let subscriber = app.metrics.subscriber();
-    let summaries = if with_fleet { fleet(Arc::clone(&app)).left_stream() } else { stream::pending().right_stream() };
+    let summaries = if with_fleet { fleet(Arc::clone(app)).left_stream() } else { stream::pending().right_stream() };
     let frames = stream::select(stream::select(journal(feed), progress(app.downloads.clone())), summaries);
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
     let frames = frames.inspect(move |_| {

@@ -2,47 +2,114 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use futures_util::TryStreamExt as _;
-use provisioning_core::model::Image;
+use provisioning_core::model::{Image, ImageId};
 use provisioning_core::orchestrator::OperatorError;
 use provisioning_core::ports::StoreError;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::audit::Subject;
-use super::body::{self, Fields};
+use super::body::{self, Fields, Params};
+use super::cursor::{Cursor, PAGE, PAGE_MAX, cut, page};
 use super::problem::{Kind, Problem};
+use super::segment::Segment;
 use super::view::ImageView;
 use crate::images::import::Imported;
 
 /// The largest upload in bytes: well above any Proxmox ISO.
 const UPLOAD_BYTES_MAX: u64 = 8 << 30;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/images", get(list).post(import))
-        .route("/api/images/{id}", get(show).delete(remove))
-        .route("/api/images/{id}/default", put(make_default))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, import)).routes(routes!(show, remove)).routes(routes!(make_default))
 }
 
-async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
-    let images = app.orchestrator.store().images().await?;
-    let views: Vec<ImageView<'_>> = images.iter().map(ImageView::new).collect();
+/// A page of images.
+#[derive(Serialize, ToSchema)]
+struct ImagePage<'a> {
+    /// The latest imported first.
+    images: Vec<ImageView<'a>>,
+    /// The id of the image that rebuilds take when they name none; null when there is no image.
+    default: Option<String>,
+    /// The cursor of the next page; null at the end.
+    next: Option<String>,
+}
+
+/// A file on the server to import.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; its fields are read one by one, so that all faults are reported")]
+struct ImportBody {
+    /// The absolute path of an ISO on the server.
+    #[schema(example = "/var/lib/isos/proxmox-ve_9.2-1.iso")]
+    path: String,
+}
+
+/// List images, the latest imported first.
+#[utoipa::path(
+    get, path = "/api/images", tag = "images", operation_id = "list_images",
+    params(
+        ("text" = Option<String>, Query, description = "Only images whose name or release holds this text"),
+        ("limit" = Option<u64>, Query, description = "Images on a page, 100 when absent", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before, as it is"),
+    ),
+    responses((status = 200, description = "A page of images", body = ImagePage<'static>,
+        headers(("Link" = Option<String>, description = "The next page, `rel=\"next\"`")))),
+    security(("operator" = [])),
+)]
+async fn list(State(app): State<Arc<App>>, uri: Uri, mut params: Params) -> Result<Response, Problem> {
+    let text = params.text("text").map(|text| text.to_ascii_lowercase());
+    let after = params.parsed::<Cursor<ImageId>>("cursor").map(|Cursor(id)| id);
+    let limit = params.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE);
+    params.finish()?;
+    let mut images = app.orchestrator.store().images().await?;
+    // Ids hold the time they were made at: the same order, and one that a removal in between does not disturb.
+    images.sort_by_key(|image| std::cmp::Reverse(image.id));
+    images.retain(|image| {
+        let holds =
+            |text: &String| image.name.to_ascii_lowercase().contains(text) || image.release.to_string().contains(text);
+        after.is_none_or(|after| image.id < after) && text.as_ref().is_none_or(holds)
+    });
+    let next = cut(&mut images, limit, |image| image.id);
     let default = app.orchestrator.default_image().await?.map(|image| image.id.to_string());
-    Ok(Json(json!({ "images": views, "default": default })))
+    let views = images.iter().map(ImageView::new).collect();
+    Ok(page(&uri, next.clone().as_deref(), &ImagePage { images: views, default, next }))
 }
 
-async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Read an image.
+#[utoipa::path(
+    get, path = "/api/images/{id}", tag = "images", operation_id = "show_image",
+    params(("id" = String, Path, description = "The image's id or name")),
+    responses((status = 200, description = "The image", body = ImageView<'static>)),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["no-such-image"]))),
+)]
+async fn show(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Response, Problem> {
     Ok(Json(ImageView::new(&app.image(&id).await?)).into_response())
 }
 
-/// `{"path": …}` names a file of the server's; anything else is the file itself.
+/// Import a stock Proxmox VE ISO, 8.2 or newer.
+///
+/// JSON names a file of the server's; any other body is the ISO itself, at most 8 GiB. Importing the same ISO twice
+/// is importing it once: the second time the answer is 200.
+#[utoipa::path(
+    post, path = "/api/images", tag = "images", operation_id = "import_image",
+    request_body(content((ImportBody = "application/json"), (Vec<u8> = "application/octet-stream"),
+        (Vec<u8> = "application/x-iso9660-image")), description = "The ISO, or where it is"),
+    responses(
+        (status = 200, description = "Imported before", body = ImageView<'static>),
+        (status = 201, description = "Imported", body = ImageView<'static>),
+    ),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["image-refused", "image-unreadable", "image-in-use", "disk-trouble"]))),
+)]
 async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let imported = match content_type.and_then(|value| value.split(';').next()).map(str::trim) {
@@ -119,13 +186,28 @@ async fn upload(app: &App, headers: &HeaderMap, body: Body) -> Result<Imported, 
     if taken > UPLOAD_BYTES_MAX { Err(too_large()) } else { Ok(outcome?) }
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// Remove an image that no running operation installs.
+#[utoipa::path(
+    delete, path = "/api/images/{id}", tag = "images", operation_id = "remove_image",
+    params(("id" = String, Path, description = "The image's id or name")),
+    responses((status = 204, description = "Removed")),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["no-such-image", "image-in-use", "disk-trouble", "image-unreadable"]))),
+)]
+async fn remove(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<StatusCode, Problem> {
     app.remove_image(&app.image(&id).await?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// From now on rebuilds take it when they name none.
-async fn make_default(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Let rebuilds take this image when they name none.
+#[utoipa::path(
+    put, path = "/api/images/{id}/default", tag = "images", operation_id = "choose_default_image",
+    params(("id" = String, Path, description = "The image's id or name")),
+    responses((status = 200, description = "The image", body = ImageView<'static>)),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["no-such-image"]))),
+)]
+async fn make_default(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Response, Problem> {
     let image = app.orchestrator.choose_default_image(app.image(&id).await?.id).await?;
     Ok(Json(ImageView::new(&image)).into_response())
 }

@@ -2,50 +2,74 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use provisioning_core::model::Timestamp;
 use provisioning_core::orchestrator::{JoinPlace, JoinQueue, JoinTurn, JoinWait};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::problem::Problem;
+use super::schema::Time;
 use crate::web::waits_in_lane;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/join-queue", get(show))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(show))
 }
 
 /// The queue. Field names are part of the API.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct JoinQueueView {
+    /// The host that has the slot.
     joining: Option<TurnView>,
+    /// Those that wait, the next one first.
     waiting: Vec<PlaceView>,
 }
 
 /// The host that has the slot.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TurnView {
+    /// Its id.
     host: String,
+    /// Its name.
     hostname: String,
+    /// Since when.
+    #[schema(value_type = Time)]
     since: Timestamp,
     /// What holds it up.
     trouble: Option<String>,
 }
 
 /// A host that waits; position 1 is the next.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PlaceView {
+    /// Its id.
     host: String,
+    /// Its name.
     hostname: String,
+    /// 1 is the next.
     position: usize,
+    /// Since when it waits.
+    #[schema(value_type = Time)]
     since: Timestamp,
+    /// The host before it.
     behind: Option<String>,
+    /// When the way is free at the latest, where that is known.
+    #[schema(value_type = Option<Time>)]
     until: Option<Timestamp>,
+    /// What it waits for, in words.
     waiting_for: String,
 }
 
+/// See who joins the cluster now and who waits for that.
+#[utoipa::path(
+    get, path = "/api/join-queue", tag = "hosts", operation_id = "join_queue",
+    responses((status = 200, description = "The queue", body = JoinQueueView)),
+    security(("operator" = [])),
+)]
 async fn show(State(app): State<Arc<App>>) -> Result<Json<JoinQueueView>, Problem> {
     let JoinQueue { holder, waiting } = app.orchestrator.join_queue().await?;
     Ok(Json(JoinQueueView {

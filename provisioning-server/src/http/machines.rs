@@ -2,39 +2,50 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use bytes::Bytes;
 use provisioning_core::model::{HostId, MacAddr};
 use provisioning_core::orchestrator::{AnswerRequest, BootReply, BootRequest, Report};
-use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::{Peer, bearer};
 use super::body::{MACHINE_BYTES_MAX, read_limited, read_prefix};
 use super::problem::{Kind, Problem, shortened};
+use super::segment::Segment;
 
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     boot_routes()
-        .route("/api/boot/answer", post(answer))
-        .route("/api/hosts/{id}/installed", post(installed))
-        .route("/api/hosts/{id}/first-boot-script", get(first_boot_script))
-        .route("/api/hosts/{id}/phone-home", post(phone_home))
+        .routes(routes!(answer))
+        .routes(routes!(installed))
+        .routes(routes!(first_boot_script))
+        .routes(routes!(phone_home))
 }
 
 /// What firmware asks, which cannot speak TLS.
-pub(super) fn boot_routes() -> Router<Arc<App>> {
-    Router::new().route("/ipxe/{mac}", get(boot_script))
+pub(super) fn boot_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(boot_script))
 }
 
-/// `?token=…`: neither webhook nor first boot can send a header of ours.
-#[derive(Deserialize)]
+/// `?token=…`: neither webhook nor first boot can send a header of ours. Whatever else stands there is no matter.
 struct InUrl {
     token: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InUrl {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
+        let mut pairs = pairs.unwrap_or_default().into_iter();
+        Ok(Self { token: pairs.find(|(name, _)| name == "token").map(|(_, token)| token) })
+    }
 }
 
 impl InUrl {
@@ -43,11 +54,19 @@ impl InUrl {
     }
 }
 
-/// The path comes percent-decoded: firmware sends `%3A`. A machine that is sent on goes to its next boot device.
+/// The boot script of a machine.
+///
+/// 404 sends it on to its next boot device, 503 makes iPXE ask again.
+#[utoipa::path(
+    get, path = "/ipxe/{mac}", tag = "machines", operation_id = "boot_script",
+    params(("mac" = String, Path, description = "The address of the NIC it boots from, in any spelling")),
+    responses((status = 200, description = "An iPXE script", body = String, content_type = "text/plain; charset=utf-8")),
+    extensions(("x-problems" = json!(["malformed-request", "no-such-host", "try-later"]))),
+)]
 async fn boot_script(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Path(mac): Path<String>,
+    Segment(mac): Segment,
     headers: HeaderMap,
 ) -> Response {
     let parsed: MacAddr = match mac.parse() {
@@ -72,10 +91,20 @@ async fn boot_script(
     }
 }
 
+/// The answer file of a machine, for the Proxmox installer.
+#[utoipa::path(
+    post, path = "/api/boot/answer", tag = "machines", operation_id = "answer_file",
+    params(("token" = Option<String>, Query, description = "The operation's token; may also be sent as a bearer token"),),
+    request_body(content = String, content_type = "application/json", description = "What the installer says of the machine"),
+    responses((status = 200, description = "The answer file", content((String = "application/toml"), (String = "application/json")))),
+    extensions(("x-problems" = json!(["malformed-json", "body-too-large", "body-broke-off", "no-such-host",
+        "mac-taken", "not-possible-now", "preflight-failed", "unknown-token", "operation-ended", "try-later",
+        "internal", "store-corrupt"]))),
+)]
 async fn answer(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Query(url): Query<InUrl>,
+    url: InUrl,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -87,10 +116,21 @@ async fn answer(
     Ok(text(answer.text.expose().clone(), answer.content_type))
 }
 
+/// The script that a host runs at its first boot.
+#[utoipa::path(
+    get, path = "/api/hosts/{id}/first-boot-script", tag = "machines", operation_id = "first_boot_script",
+    params(
+        ("id" = String, Path, description = "The host's id"),
+        ("token" = Option<String>, Query, description = "The operation's token; may also be sent as a bearer token"),
+    ),
+    responses((status = 200, description = "A shell script", body = String, content_type = "text/x-shellscript; charset=utf-8")),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "operation-ended", "try-later", "internal",
+        "store-corrupt"]))),
+)]
 async fn first_boot_script(
     State(app): State<Arc<App>>,
-    Path(host): Path<String>,
-    Query(url): Query<InUrl>,
+    Segment(host): Segment,
+    url: InUrl,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let host = host_id(&host)?;
@@ -99,21 +139,45 @@ async fn first_boot_script(
     Ok(text(script.expose().clone(), "text/x-shellscript; charset=utf-8"))
 }
 
+/// The installer's report that it is done.
+#[utoipa::path(
+    post, path = "/api/hosts/{id}/installed", tag = "machines", operation_id = "report_installed",
+    params(
+        ("id" = String, Path, description = "The host's id"),
+        ("token" = Option<String>, Query, description = "The operation's token; may also be sent as a bearer token"),
+    ),
+    request_body(content = String, content_type = "application/json", description = "The report; unreadable ones are journalled"),
+    responses((status = 200, description = "Taken, also when it comes twice, late or unreadable")),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "internal",
+        "store-corrupt"]))),
+)]
 async fn installed(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Path(host): Path<String>,
-    Query(url): Query<InUrl>,
+    Segment(host): Segment,
+    url: InUrl,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     report(&app, Report::Installed, peer, &host, &url, request).await
 }
 
+/// A host's report of its address and hardware id.
+#[utoipa::path(
+    post, path = "/api/hosts/{id}/phone-home", tag = "machines", operation_id = "report_phone_home",
+    params(
+        ("id" = String, Path, description = "The host's id"),
+        ("token" = Option<String>, Query, description = "The operation's token; may also be sent as a bearer token"),
+    ),
+    request_body(content = String, content_type = "application/json", description = "The report; unreadable ones are journalled"),
+    responses((status = 200, description = "Taken, also when it comes twice, late or unreadable")),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "internal",
+        "store-corrupt"]))),
+)]
 async fn phone_home(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Path(host): Path<String>,
-    Query(url): Query<InUrl>,
+    Segment(host): Segment,
+    url: InUrl,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     report(&app, Report::PhoneHome, peer, &host, &url, request).await

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -24,6 +22,8 @@ use provisioning_core::machine::{EventKind, Phase};
 use provisioning_core::model::{HostId, Timestamp};
 use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::{Happening, HostFilter, JournalEntry, StoreError};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::problem::Problem;
@@ -215,10 +215,15 @@ impl Drop for Subscriber {
 }
 
 /// Behind an operator's token like all that tells of hosts.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/metrics", get(scrape))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(scrape))
 }
 
+/// What is counted and measured, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "server", operation_id = "metrics",
+    responses((status = 200, description = "OpenMetrics text", body = String,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+    security(("operator" = [])))]
 async fn scrape(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     app.metrics.count_rows(&app).await?;
     let mut text = String::new();

@@ -6,6 +6,7 @@ pub mod auth;
 mod backstage;
 pub mod body;
 pub mod census;
+pub mod cursor;
 mod discovered;
 pub mod downloads;
 mod error;
@@ -14,16 +15,23 @@ mod headers;
 mod hosts;
 mod images;
 mod join_queue;
+mod journal;
 pub mod listen;
 mod login;
 mod machines;
 pub mod metrics;
 pub mod netboot_view;
+mod notify;
+mod openapi;
 mod operations;
 mod ops;
 mod pace;
 pub mod problem;
 mod programs;
+pub mod rebuild;
+mod revision;
+mod schema;
+pub mod segment;
 pub mod slots;
 mod tokens;
 pub mod view;
@@ -31,11 +39,12 @@ pub mod view;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
+use axum::{Extension, Router};
 use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use audit::Subject;
 
@@ -46,6 +55,7 @@ use metrics::Metrics;
 
 use crate::config::Setting;
 use crate::netboot::Health;
+use crate::notify::Notify;
 use crate::web::board::Board;
 use crate::web::{self, Web};
 
@@ -65,6 +75,8 @@ pub struct App {
     pub programs: PathBuf,
     /// How the boot server fares.
     pub boot_server: Health,
+    /// Services that are told of events.
+    pub notify: Notify,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
     pub server_type_faults: Arc<RwLock<Vec<String>>>,
     /// What the open pages are told of the whole fleet.
@@ -75,7 +87,7 @@ pub struct App {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// All routes.
+/// All routes. Those that programs and machines use describe themselves: see `openapi`.
 pub fn router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
@@ -83,31 +95,40 @@ pub fn router(app: Arc<App>) -> Router {
         .with_board(Arc::clone(&app.board))
         .with_sessions(!app.operators.is_open());
     let pages = web::pages(web);
-    let operators = Router::new()
+    let (operators, guarded) = OpenApiRouter::new()
         .merge(hosts::routes())
         .merge(operations::routes())
         .merge(images::routes())
         .merge(discovered::routes())
         .merge(join_queue::routes())
-        .merge(events::routes())
+        .merge(journal::routes())
+        .merge(notify::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
         .merge(ops::operators_routes())
         .merge(metrics::routes())
+        .split_for_parts();
+    let operators = operators
+        .merge(events::routes())
         .with_state(Arc::clone(&app))
         .merge(pages)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
-    Router::new()
+    let (public, described) = OpenApiRouter::new()
         .merge(machines::routes())
         .merge(artifacts::routes())
         .merge(programs::routes())
-        .merge(login::routes())
         .merge(ops::public_routes())
+        .merge(openapi::routes())
+        .split_for_parts();
+    let document = openapi::Document::new([guarded, described]);
+    public
+        .merge(login::routes())
         .with_state(app)
         .merge(web::public())
         .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(Extension(document))
         .layer(measure)
         .layer(map_response(headers::add_to_response))
         // Handlers set limits of their own, by audience.
@@ -118,10 +139,10 @@ pub fn router(app: Arc<App>) -> Router {
 /// token, so that none is ever sent in clear.
 pub fn boot_router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
-    Router::new()
-        .merge(machines::boot_routes())
-        .merge(artifacts::routes())
-        .merge(programs::routes())
+    let firmware =
+        OpenApiRouter::new().merge(machines::boot_routes()).merge(artifacts::routes()).merge(programs::routes());
+    let (firmware, _) = firmware.split_for_parts();
+    firmware
         .with_state(Arc::clone(&app))
         .fallback(async move |uri: Uri| error::not_for_firmware(&uri, &app.orchestrator.site().public_url))
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -5,15 +5,21 @@ use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::netboot::doctor::{Diagnosis, Step, reached};
 use provisioning_core::ports::HostRecord;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::schema::{PhaseName, Time};
 
 /// A machine that was seen on the network and belongs to no host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Machine)]
 pub struct MachineView {
     /// Its address.
     pub mac: String,
     /// When it was seen first.
+    #[schema(value_type = Time)]
     pub first_seen_at: Timestamp,
     /// When it was seen last.
+    #[schema(value_type = Time)]
     pub last_seen_at: Timestamp,
     /// How often, about.
     pub times_seen: u64,
@@ -32,10 +38,12 @@ pub struct MachineView {
     /// Its serial number.
     pub serial: Option<String>,
     /// The last step of its latest netboot.
+    #[schema(value_type = Option<String>)]
     pub last_step: Option<Step>,
     /// The same in words.
     pub last_step_title: Option<&'static str>,
     /// Until when it is hidden.
+    #[schema(value_type = Option<Time>)]
     pub dismissed_until: Option<Timestamp>,
 }
 
@@ -83,4 +91,69 @@ impl DiagnosisView {
             diagnosis,
         }
     }
+}
+
+/// What the PXE doctor says of a NIC, and whose it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Diagnosis)]
+pub(super) struct DiagnosisSchema {
+    /// The name of the host that the NIC belongs to.
+    host: Option<String>,
+    /// Its phase.
+    #[schema(value_type = Option<PhaseName>)]
+    phase: Option<String>,
+    /// The NIC.
+    mac: String,
+    /// The finding's stable name.
+    finding: String,
+    /// How much it matters: `fine`, `waiting`, `attention` or `trouble`.
+    severity: String,
+    /// In one sentence: how far it came and what is the matter.
+    summary: String,
+    /// The last step of its latest netboot.
+    reached: Option<String>,
+    /// The step that is missing.
+    missing: Option<String>,
+    /// Why that is likely.
+    likely_cause: Option<String>,
+    /// What to do, the likeliest remedy first.
+    advice: Vec<String>,
+    /// What to put into the site's own DHCP server, where that is the remedy.
+    snippet: Option<SnippetSchema>,
+    /// What else is worth knowing, such as an outdated iPXE.
+    notes: Vec<String>,
+    /// When it was seen last.
+    #[schema(value_type = Option<Time>)]
+    last_seen_at: Option<String>,
+    /// The steps of its latest netboot.
+    steps: Vec<StepSeenSchema>,
+}
+
+/// Lines for the site's own DHCP server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Snippet)]
+struct SnippetSchema {
+    /// For which DHCP server they are written.
+    server: String,
+    /// The lines.
+    lines: Vec<String>,
+    /// The command that prints them for other DHCP servers.
+    command: String,
+}
+
+/// A step of a netboot, and whether this machine took it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepSeen)]
+struct StepSeenSchema {
+    /// Which.
+    step: String,
+    /// Its title.
+    title: String,
+    /// Whether it was taken: `done`, `skipped`, `next` or `ahead`.
+    mark: String,
+    /// When it was taken first in this netboot.
+    #[schema(value_type = Option<Time>)]
+    done_at: Option<String>,
+    /// What else was seen of it.
+    detail: Option<String>,
 }

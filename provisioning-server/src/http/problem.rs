@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What went wrong with a request, and what to do about it.
 ///
@@ -17,7 +18,7 @@ pub struct Problem {
 }
 
 /// One field of a request that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldFault {
     /// The field, as the request names it.
     pub field: String,
@@ -42,12 +43,22 @@ macro_rules! kinds {
                 match self { $(Self::$name => $slug,)+ }
             }
 
-            fn status(self) -> StatusCode {
+            /// Its status code.
+            pub fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)+ }
             }
 
-            fn title(self) -> &'static str {
+            /// What it is, in a few words.
+            pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)+ }
+            }
+
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The problem with this slug.
+            pub fn by_slug(slug: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.slug() == slug)
             }
         }
     };
@@ -84,6 +95,9 @@ kinds! {
     HardwareChanged = "hardware-changed", CONFLICT, "The host is another machine than at its last installation";
     PreflightFailed = "preflight-failed", UNPROCESSABLE_ENTITY, "The host cannot be installed like this";
     Stale = "stale", CONFLICT, "The host changed meanwhile";
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "The host is at another revision than If-Match asks for";
+    IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Another request has used this Idempotency-Key";
+    NoSuchTarget = "no-such-target", NOT_FOUND, "No notify target has this name";
     ImageExists = "image-exists", CONFLICT, "This image was imported before";
     ImageInUse = "image-in-use", CONFLICT, "The image is being installed";
     ImageRefused = "image-refused", UNPROCESSABLE_ENTITY, "The file is not an image that can be provisioned";
@@ -96,6 +110,13 @@ kinds! {
     StoreCorrupt = "store-corrupt", INTERNAL_SERVER_ERROR, "The store holds something that makes no sense";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server has a fault";
     DiskTrouble = "disk-trouble", INSUFFICIENT_STORAGE, "The server's disk did not take it";
+}
+
+impl Kind {
+    /// The problem's `type`: relative, and so the same on every server, and a page of the one that sent it.
+    pub fn uri(self) -> String {
+        format!("/api/problems/{}", self.slug())
+    }
 }
 
 impl Problem {
@@ -161,21 +182,34 @@ pub(crate) fn shortened(text: &str) -> String {
     if text.chars().count() <= 120 { text.to_owned() } else { text.chars().take(117).chain("...".chars()).collect() }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What went wrong, as RFC 9457 has it. Match on `type`; the rest is for people.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// Which problem it is: the path of a page of this server that explains it. Stable.
+    #[schema(example = "/api/problems/mac-taken")]
     r#type: String,
+    /// What it is, in a few words.
     title: &'static str,
+    /// The status code once more.
     status: u16,
+    /// What it is about in this case.
     detail: &'a str,
+    /// The first field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// What stood there, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
+    /// What is allowed there.
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed: Option<&'a str>,
+    /// What a person can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     what_to_do: Option<&'a str>,
+    /// All fields at fault, when there are several.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldFault],
 }
 
@@ -183,7 +217,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let first = self.faults.first();
         let body = Body {
-            r#type: format!("urn:provisioning:problem:{}", self.kind.slug()),
+            r#type: self.kind.uri(),
             title: self.kind.title(),
             status: self.status().as_u16(),
             detail: &self.detail,
@@ -221,6 +255,6 @@ mod tests {
         assert_eq!(response.status(), StatusCode::CONFLICT);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         let bytes = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
-        insta::assert_snapshot!(String::from_utf8(bytes.to_vec()).unwrap(), @r#"{"type":"urn:provisioning:problem:mac-taken","title":"Another host has this MAC address","status":409,"detail":"52:54:00:00:00:01 belongs to pve-01","field":"mac","value":"52:54:00:00:00:01","allowed":"an address that no other host has","what_to_do":"remove pve-01 first"}"#);
+        insta::assert_snapshot!(String::from_utf8(bytes.to_vec()).unwrap(), @r#"{"type":"/api/problems/mac-taken","title":"Another host has this MAC address","status":409,"detail":"52:54:00:00:00:01 belongs to pve-01","field":"mac","value":"52:54:00:00:00:01","allowed":"an address that no other host has","what_to_do":"remove pve-01 first"}"#);
     }
 }

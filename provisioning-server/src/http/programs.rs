@@ -4,21 +4,29 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use provisioning_adapters::dnsmasq::BOOT_CLIENTS;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::problem::{Kind, Problem};
+use super::segment::Segment;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/netboot/{file}", get(program))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(program))
 }
 
-async fn program(State(app): State<Arc<App>>, Path(file): Path<String>) -> Result<Response, Problem> {
+/// Fetch a boot program.
+#[utoipa::path(
+    get, path = "/netboot/{file}", tag = "machines", operation_id = "boot_program",
+    params(("file" = String, Path, description = "The program's name, such as ipxe.efi")),
+    responses((status = 200, description = "The program", content_type = "application/efi", body = Vec<u8>)),
+    extensions(("x-problems" = json!(["no-such-path"]))),
+)]
+async fn program(State(app): State<Arc<App>>, Segment(file): Segment) -> Result<Response, Problem> {
     let missing = || Problem::new(Kind::NoSuchPath, format!("there is no boot program {file:?}"));
     // Known names only: whatever else lies in the folder is nobody's business.
     let known = BOOT_CLIENTS.iter().flat_map(|client| client.programs).find(|name| **name == file);

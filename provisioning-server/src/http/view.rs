@@ -7,57 +7,102 @@ use provisioning_core::model::{
 use provisioning_core::orchestrator::{JoinPlace, Preflight};
 use provisioning_core::ports::{Happening, HostRecord, JournalEntry, Work};
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::web::{waiting_for, waits_in_lane};
 
 use super::downloads::Download;
+use super::schema::{ArtefactSchema, PhaseName, Time, words};
 
 /// A host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HostView {
+    /// Its id.
     id: String,
+    /// Its name.
+    #[schema(example = "pve-07")]
     hostname: String,
+    /// Its NICs, the one it boots from first.
+    #[schema(example = json!(["52:54:00:12:34:56"]))]
     macs: Vec<String>,
+    /// Its hardware class.
     server_type: String,
+    /// Its fixed address with its prefix; null when DHCP gives one.
     address: Option<String>,
+    /// Where it is in its life.
+    #[schema(value_type = PhaseName)]
     phase: &'static str,
+    /// While joining, and after failing there: `join`, `revoke_key` or `register`.
+    #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'static str>,
+    /// What it waits for, in words.
     waiting_for: String,
+    /// Its place among the hosts that wait for the join slot, 1 being next.
     #[serde(skip_serializing_if = "Option::is_none")]
     join_position: Option<usize>,
+    /// Since when it is in its phase.
+    #[schema(value_type = Time)]
     since: Timestamp,
+    /// When the phase fails unless it goes on.
+    #[schema(value_type = Option<Time>)]
     deadline: Option<Timestamp>,
+    /// The latest operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
+    /// How far the machine's download of kernel and initrd has come.
+    #[schema(value_type = Option<Download>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     download: Option<Download>,
+    /// What is being tried again, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<TroubleView>,
+    /// Why the latest operation failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
+    /// What the machine calls itself, once it has phoned home.
     hardware_id: Option<String>,
+    /// When it was ready last: a rebuild then asks for its name.
+    #[schema(value_type = Option<Time>)]
     last_ready_at: Option<Timestamp>,
+    /// How often it was changed; also its ETag.
     revision: u64,
+    /// When it was registered.
+    #[schema(value_type = Time)]
     registered_at: Timestamp,
 }
 
 /// What is being tried again, and why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TroubleView {
+    /// What is tried.
+    #[schema(value_type = String)]
     work: &'static str,
+    /// How often it was tried.
     attempts: u32,
+    /// What the last try said.
     error: String,
+    /// When it is tried next.
+    #[schema(value_type = Time)]
     next_try_at: Timestamp,
 }
 
 /// Why an operation failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FailureView {
+    /// Which reason; stable.
+    #[schema(value_type = String, example = "deadline_passed")]
     reason: &'static str,
+    /// The reason in words.
     message: String,
+    /// What to do about it.
     advice: String,
+    /// In which phase.
+    #[schema(value_type = Option<PhaseName>)]
     during: Option<&'static str>,
+    /// Until when the join can be resumed.
+    #[schema(value_type = Option<Time>)]
     resumable_until: Option<Timestamp>,
 }
 
@@ -143,32 +188,76 @@ fn step(state: &HostState) -> Option<&'static str> {
 }
 
 /// An operation, as its journal tells it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OperationView {
+    /// Its id.
     id: String,
+    /// The host's id.
     host: String,
+    /// The image's id.
     image: String,
+    /// The hardware class it was started with.
     server_type: String,
+    /// When it was started.
+    #[schema(value_type = Time)]
     started_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<Time>)]
     ended_at: Option<Timestamp>,
+    /// How it ended, or that it runs.
+    #[schema(value_type = OutcomeName)]
     outcome: &'static str,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
+    /// The phases it went through, in order.
     steps: Vec<StepView>,
+    /// What it left to look at; absent in lists.
+    #[schema(value_type = Option<Vec<ArtefactSchema>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     artefacts: Option<Vec<Artefact>>,
 }
 
 /// A phase that an operation went through.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StepView {
+    /// The phase.
+    #[schema(value_type = PhaseName)]
     phase: &'static str,
+    /// When it was entered.
+    #[schema(value_type = Time)]
     entered_at: Timestamp,
+    /// When it was left.
+    #[schema(value_type = Option<Time>)]
     left_at: Option<Timestamp>,
+    /// How long it was in it.
     seconds: Option<f64>,
 }
 
+/// How an operation ended, or that it runs.
+pub(super) struct OutcomeName;
+
+impl PartialSchema for OutcomeName {
+    fn schema() -> RefOr<Schema> {
+        words(OperationView::OUTCOMES, "How an operation ended, or that it runs")
+    }
+}
+
+impl ToSchema for OutcomeName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Outcome".into()
+    }
+}
+
 impl OperationView {
+    /// How an operation can end, or that it runs.
+    pub(super) const OUTCOMES: [&'static str; 3] = ["running", "ready", "failed"];
+
+    /// How it ended, or that it runs.
+    pub(super) fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+
     /// An operation, its journal in order, and its artefacts when they shall be shown.
     pub fn new(operation: &Operation, journal: &[JournalEntry], artefacts: Option<Vec<Artefact>>) -> Self {
         let mut steps: Vec<StepView> = vec![];
@@ -218,14 +307,25 @@ fn failure_of(event: &EventKind, during: Phase) -> Option<FailureView> {
 }
 
 /// An image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ImageView<'a> {
+    /// Its id.
     id: String,
+    /// Its name, from the file.
+    #[schema(example = "proxmox-ve_9.2-1")]
     name: &'a str,
+    /// The Proxmox VE release.
+    #[schema(example = "9.2")]
     release: String,
+    /// The ISO's own release number.
     iso_release: &'a str,
+    /// SHA-256 of the file.
+    #[schema(min_length = 64, max_length = 64)]
     sha256: String,
+    /// Size of the file in bytes.
     size_bytes: u64,
+    /// When it was imported.
+    #[schema(value_type = Time)]
     imported_at: Timestamp,
 }
 
@@ -245,14 +345,22 @@ impl<'a> ImageView<'a> {
 }
 
 /// A hardware class.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ServerTypeView<'a> {
+    /// Its key in server-types.yaml.
     key: &'a str,
+    /// Its name for people.
     display_name: &'a str,
+    /// Which disks an install wipes, in words.
     wipes: String,
+    /// The file system of the root.
+    #[schema(value_type = String)]
     filesystem: &'static str,
+    /// The NIC that gets the address.
     management_nic: Option<&'a str>,
+    /// Its GPU.
     gpu: Option<&'a str>,
+    /// How names of such hosts begin.
     hostname_prefix: Option<&'a str>,
 }
 
@@ -272,17 +380,27 @@ impl<'a> ServerTypeView<'a> {
 }
 
 /// What a rebuild would do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PreflightView<'a> {
+    /// The name it will have.
     fqdn: Option<&'a str>,
+    /// What will be installed.
     image: ImageView<'a>,
+    /// As what.
     server_type: ServerTypeView<'a>,
+    /// Which disks will be wiped, in words.
     wipes: &'a str,
+    /// The member of the cluster that it will join; null for none.
     joins: Option<&'a str>,
+    /// The answer file, secrets masked.
     answer: Option<&'a str>,
+    /// The boot script, its token masked.
     boot_script: Option<&'a str>,
+    /// Why it cannot be installed like this.
     faults: &'a [String],
+    /// What deserves a look.
     warnings: &'a [String],
+    /// Whether the rebuild asks for the host's name.
     needs_confirmation: bool,
 }
 

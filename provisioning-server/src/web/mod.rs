@@ -21,6 +21,7 @@ mod images;
 mod login;
 mod moment;
 mod page;
+mod reference;
 mod roster;
 mod settings;
 mod typical;
@@ -45,10 +46,11 @@ use self::typical::Typical;
 
 pub use backstage::Backstage;
 pub use login::login_page;
+pub(crate) use reference::{api_page, problems_page};
 pub use words::{phase_title, sentence, span, waiting_for, waits_in_lane, what_happens_at_deadline};
 
 /// How far a machine's download of kernel and initrd has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Download {
     /// Bytes handed out so far.
     pub bytes: u64,

@@ -16,6 +16,7 @@ use provisioning_server::http::listen;
 use provisioning_server::http::metrics::Metrics;
 use provisioning_server::images::import::ImageStore;
 use provisioning_server::netboot::Netboot;
+use provisioning_server::notify::Notify;
 use provisioning_server::plan_log::PlanLog;
 use provisioning_server::server::{Running, Server, Setup};
 use provisioning_sim::real::iso::{IsoOptions, build};
@@ -57,7 +58,7 @@ impl Answer {
     pub(crate) fn is_problem(&self, status: u16, slug: &str, field: Option<&str>) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.content_type, "application/problem+json", "{self:?}");
-        assert_eq!(self.body["type"], format!("urn:provisioning:problem:{slug}"), "{self:?}");
+        assert_eq!(self.body["type"], format!("/api/problems/{slug}"), "{self:?}");
         assert_eq!(self.body["status"], status);
         assert_eq!(self.body.get("field").and_then(Value::as_str), field, "{self:?}");
         self
@@ -74,11 +75,20 @@ impl Lab {
     }
 
     pub(crate) async fn start_limited(access: Access, limits: ConnectionLimits) -> Self {
+        Self::start_over(access, limits, MemoryStore::new(), Notify::none()).await
+    }
+
+    /// Over a store that another lab may have had before.
+    pub(crate) async fn start_telling(access: Access, store: MemoryStore, notify: Notify) -> Self {
+        Self::start_over(access, ConnectionLimits::default(), store, notify).await
+    }
+
+    async fn start_over(access: Access, limits: ConnectionLimits, store: MemoryStore, notify: Notify) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tcp = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let base = format!("http://{}", tcp.local_addr().unwrap());
         let ports = Ports {
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(store),
             vault: Arc::new(MemoryVault::default()),
             boot_server: Arc::new(PlanLog::default()),
             shell: Arc::new(SshShell::new()),
@@ -99,6 +109,7 @@ impl Lab {
             tls: None,
             netboot: Netboot::without_service(dir.path()),
             warnings: vec![],
+            notify,
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }

@@ -193,7 +193,7 @@ impl Person {
     /// Asks for the rebuild; whether it runs now, whatever the answer was.
     async fn start(&self) -> bool {
         let Some(host) = self.seat().id() else { return true };
-        let rebuild = Rebuild { image: None, confirm: Some(self.seat().name.to_string()), accept_new_hardware: false };
+        let rebuild = Rebuild { confirm: Some(self.seat().name.to_string()), ..Rebuild::default() };
         let answer = self.ask(|o| async move { o.start(host, rebuild).await }).await;
         if self.world.state(self.seat()).is_some_and(|state| state.running().is_some()) {
             return true;

@@ -73,6 +73,7 @@ pub(super) async fn start(
         accept_new_hardware: false,
         image: posted.text("image").parse::<ImageId>().ok(),
         confirm: (!confirm.is_empty()).then(|| confirm.clone()),
+        asked: None,
     };
     match web.orchestrator.start(record.host.id, rebuild).await {
         Ok(started) => {

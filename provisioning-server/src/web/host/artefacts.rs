@@ -83,6 +83,7 @@ fn title(kind: ArtefactKind) -> &'static str {
         ArtefactKind::JoinTranscript => "Join transcript (SSH)",
         ArtefactKind::PhoneHome => "The host's phone-home",
         ArtefactKind::RefusedRequest => "The last request for an answer file that was refused",
+        ArtefactKind::Request => "The request that started it",
     }
 }
 
@@ -97,6 +98,7 @@ pub(super) fn file_name(kind: ArtefactKind) -> &'static str {
         ArtefactKind::JoinTranscript => "join.txt",
         ArtefactKind::PhoneHome => "phone-home.json",
         ArtefactKind::RefusedRequest => "refused-request.json",
+        ArtefactKind::Request => "request.json",
     }
 }
 

@@ -155,7 +155,7 @@ impl Operator {
             let next = page["next"].as_str().map(str::to_owned);
             hosts.extend(listed::<HostStatus>(page, "hosts")?);
             match next {
-                Some(cursor) => path = format!("/api/hosts?limit=500&after={cursor}"),
+                Some(cursor) => path = format!("/api/hosts?limit=500&cursor={cursor}"),
                 None => return Ok(hosts),
             }
         }
