@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::lab::{Lab, TOKEN};
 
 /// What is open to everybody, and answers whoever has no token of an operator. All others are operators' paths.
-const PUBLIC: [&str; 14] = [
+const PUBLIC: [&str; 15] = [
     "/healthz",
     "/readyz",
     "/login",
@@ -18,6 +18,7 @@ const PUBLIC: [&str; 14] = [
     "/favicon.svg",
     "/ipxe/{mac}",
     "/boot/{token}/{file}",
+    "/netboot/{file}",
     "/api/boot/answer",
     "/api/hosts/{id}/installed",
     "/api/hosts/{id}/first-boot-script",
