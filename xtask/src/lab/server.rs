@@ -1,6 +1,7 @@
 //! The real `provisioning serve`, with a configuration as an operator would write it, and its command line.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,6 +48,11 @@ impl Server {
         let config = site.join("provisioning.yaml");
         fs::write(site.join("server-types.yaml"), SERVER_TYPES)?;
         fs::write(&config, configuration(settings, member, ipxe)?)?;
+        // Given one, the server makes none and prints none: its log may be kept.
+        let token = openssl(std::process::Command::new("openssl").args(["rand", "-hex", "32"]))?;
+        let token_file = site.join("admin-token");
+        fs::write(&token_file, token)?;
+        fs::set_permissions(&token_file, Permissions::from_mode(0o600))?;
         let mut command = lan.command(Place::Server, program);
         command.args(["serve", "--config"]).arg(&config);
         let service = Service::start(command, "server", site)?;
@@ -115,6 +121,8 @@ pxe:
   timezone: Europe/Vienna
 credentials:
   root_password_hash: '{hash}'
+auth:
+  admin_token_file: admin-token
 timeouts:
   installing: 4m
 ",
