@@ -27,7 +27,7 @@ use crate::cli::serve::{start_logging, stop_signal};
 use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, LoginConfig, Origins, PxeConfig, ServerConfig};
 use crate::data_dir::DataDir;
 use crate::http::listen;
-use crate::wire::{access, wire};
+use crate::wire::{Role, access, wire};
 
 /// What the demo is told.
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let config = config(&url, address, &options, &scratch.0)?;
     let (access, token) = access(&config, &data)?;
     options.token.clone_from(&token);
-    let running = wire(&config, &data, access).await?.start(tcp, None)?;
+    let running = wire(&config, &data, access, Role::Serve).await?.start(tcp, None)?;
     let once = args.once;
     say(&format!("dashboard on {url}, {} simulated machines, seed {}", args.hosts, args.seed))?;
     if let Some(token) = &token {

@@ -31,18 +31,31 @@ use crate::tls::{Names, Source, Tls};
 /// Sightings that may wait to be told: what a rack of forty machines says in a second.
 const SIGHTINGS_MAX: usize = 4096;
 
+/// What a server is put together for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To serve machines and operators.
+    Serve,
+    /// For one command while no server runs: machines are not answered.
+    Command,
+}
+
 /// Puts a server together on a locked data directory.
 ///
 /// # Errors
 /// When the database, the key file or the inventory's templates cannot be used.
-pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyhow::Result<Server> {
+pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Role) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
     let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
     let ports = ports(config, store, &data.key_file())?;
-    // The last that can fail, so that no boot server runs for nothing.
-    let (boot_server, netboot) = boot_server(config, data).await?;
+    let tls = tls(config, data)?;
+    let (boot_server, netboot) = match role {
+        // The last that can fail, so that no boot server runs for nothing.
+        Role::Serve => boot_server(config, data).await?,
+        Role::Command => without_boot_server(config),
+    };
     let ports = Ports { boot_server, ..ports };
     let server = Server::new(Setup {
         ports,
@@ -52,7 +65,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         images,
         access,
         metrics,
-        tls: tls(config, data)?,
+        tls,
         netboot,
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         notify,
@@ -73,11 +86,15 @@ fn tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
     Ok(Some(Tls::load(source, SystemClock.now()).context("server.tls")?))
 }
 
+fn without_boot_server(config: &Config) -> (Arc<dyn BootServer>, Netboot) {
+    (Arc::new(PlanLog::default()), Netboot::without_service(&config.pxe.ipxe_dir))
+}
+
 /// Our own dnsmasq, or nothing but a log when the operator's DHCP server does its work.
 async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn BootServer>, Netboot)> {
     let pxe = &config.pxe;
     let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else {
-        return Ok((Arc::new(PlanLog::default()), Netboot::without_service(&pxe.ipxe_dir)));
+        return Ok(without_boot_server(config));
     };
     let run_dir = match &pxe.run_dir {
         Some(run_dir) => run_dir.clone(),

@@ -202,9 +202,9 @@ fn open_folder(folder: &Path) -> io::Result<()> {
 async fn put_config(program: &Path, path: &Path, text: &str) -> Result<(), DnsmasqFault> {
     let failed = || DnsmasqFault::system(format!("{} cannot be written", path.display()));
     let new = files::candidate(path, text.as_bytes()).map_err(failed())?;
-    let mut test = Command::new(program);
-    test.arg("--test").arg(format!("--conf-file={}", new.display())).env_clear().kill_on_drop(true);
-    let tested = test.output().await.map_err(DnsmasqFault::system("dnsmasq --test cannot be run"))?;
+    let mut command = Command::new(program);
+    command.arg("--test").arg(format!("--conf-file={}", new.display())).env_clear().kill_on_drop(true);
+    let tested = command.output().await.map_err(DnsmasqFault::system("dnsmasq --test cannot be run"))?;
     if !tested.status.success() {
         let said = String::from_utf8_lossy(&tested.stderr).trim().to_owned();
         return Err(DnsmasqFault::Refused { path: new, said });

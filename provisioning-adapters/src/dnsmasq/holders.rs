@@ -98,8 +98,8 @@ fn other_interfaces_only<'a>(options: impl Iterator<Item = &'a str>, interface: 
             "interface" => {
                 named = true;
                 // A name that ends in * stands for many.
-                let mut names = value.split(',').map(str::trim);
-                ours |= names.any(|name| match name.strip_suffix('*') {
+                let mut interfaces = value.split(',').map(str::trim);
+                ours |= interfaces.any(|name| match name.strip_suffix('*') {
                     Some(prefix) => interface.as_str().starts_with(prefix),
                     None => name == interface.as_str(),
                 });

@@ -101,11 +101,13 @@ fn dhcp(rest: &str) -> Line<'_> {
     step(rest).map_or(Line::Other, |step| Line::Dhcp(xid, step))
 }
 
+type MakeStep = fn(&str) -> Dhcp<'_>;
+
 fn step(rest: &str) -> Option<Dhcp<'_>> {
     if rest.starts_with("available DHCP ") {
         return Some(Dhcp::Begins);
     }
-    let labelled: [(&str, fn(&str) -> Dhcp<'_>); 4] = [
+    let labelled: [(&str, MakeStep); 4] = [
         ("vendor class: ", |text| Dhcp::VendorClass(text)),
         ("user class: ", |text| Dhcp::UserClass(text)),
         ("tags: ", |text| Dhcp::Tags(text)),

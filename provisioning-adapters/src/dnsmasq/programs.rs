@@ -102,7 +102,9 @@ impl BootPrograms {
             Some(Program { client, name })
         });
         let present: Vec<Program> = present.collect();
-        let efi = present.iter().filter(|program| program.name.ends_with(".efi"));
+        let efi = present
+            .iter()
+            .filter(|program| Path::new(program.name).extension().is_some_and(|extension| extension == "efi"));
         let versions = efi.filter_map(|program| IpxeVersion::of(&std::fs::read(folder.join(program.name)).ok()?));
         Self { folder: folder.to_owned(), version: versions.max(), present }
     }
@@ -185,7 +187,7 @@ impl IpxeVersion {
     /// Whether it is of before 2021.
     pub fn is_old(&self) -> bool {
         match self.day {
-            Some(day) => day < 2021_01_01,
+            Some(day) => day < 20_210_101,
             // 1.21.1 was released on the last day of 2020.
             None => self.release < (1, 21, 0),
         }

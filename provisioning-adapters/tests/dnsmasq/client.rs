@@ -106,7 +106,9 @@ impl Firmware {
             option(175, &[0xb1, 5, 1, 0x80, 0x86, 0x10, 0x0e]);
         }
         option(55, &[1, 3, 6, 43, 54, 60, 66, 67]);
-        more.iter().for_each(|(code, value)| option(*code, value));
+        for (code, value) in more {
+            option(*code, value);
+        }
         message.push(255);
         message
     }

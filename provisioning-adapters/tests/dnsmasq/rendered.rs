@@ -108,10 +108,10 @@ fn arm64_has_the_same_lines_as_the_others() {
 
 #[test]
 fn values_that_would_break_out_of_their_line_are_refused_before_there_is_a_line() {
-    let mut said = String::new();
+    let mut said = Vec::new();
     let mut refused = |what: &str, text: &str, outcome: Result<(), String>| {
         let problem = outcome.expect_err(text);
-        said.push_str(&format!("{what} {text:?}: {problem}\n"));
+        said.push(format!("{what} {text:?}: {problem}\n"));
     };
     let words = |error: &dyn std::fmt::Display| error.to_string();
     for text in ["eth0\nport=53", "eth0,eth1", "eth0 #", ""] {
@@ -132,5 +132,5 @@ fn values_that_would_break_out_of_their_line_are_refused_before_there_is_a_line(
     for text in ["52:54:00:00:00:01,set:x", "52:54:00:00:00:*", "52:54:00:00:00:01\n"] {
         refused("mac", text, text.parse::<MacAddr>().map(drop).map_err(|e| words(&e)));
     }
-    check("bad/expected.txt", &said);
+    check("bad/expected.txt", &said.concat());
 }

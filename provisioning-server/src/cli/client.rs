@@ -21,7 +21,7 @@ use super::failure::{Failure, Trouble};
 use super::pinned::trusting;
 use crate::data_dir::{DataDir, control_socket};
 use crate::http::auth::Peer;
-use crate::wire::{closed, wire};
+use crate::wire::{Role, closed, wire};
 
 /// The most that an answer may hold, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -76,7 +76,7 @@ impl Client {
         }
         let data = DataDir::open(&config.server.data_dir)?;
         // The operators' token is left to the first start of the server, which shows it.
-        let server = wire(&config, &data, closed(&data)?).await?;
+        let server = wire(&config, &data, closed(&data)?, Role::Command).await?;
         Ok(Self::Local { router: server.router(), _data: data })
     }
 

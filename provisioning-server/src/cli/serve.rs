@@ -14,7 +14,7 @@ use crate::data_dir::{DataDir, control_socket};
 use crate::hardening::{connections_that_fit, harden};
 use crate::http::census::ConnectionLimits;
 use crate::http::listen;
-use crate::wire::{access, wire};
+use crate::wire::{Role, access, wire};
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let hardened = harden();
@@ -27,7 +27,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let data = DataDir::open(&config.server.data_dir)?;
     let (access, new_token) = access(&config, &data)?;
-    let server = wire(&config, &data, access).await?;
+    let server = wire(&config, &data, access, Role::Serve).await?;
     let listen = config.server.listen;
     let tcp = listen::bind(listen).with_context(|| format!("server.listen: cannot listen on {listen}"))?;
     let boot_listen = config.server.boot_listen;

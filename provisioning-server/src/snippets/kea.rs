@@ -26,6 +26,7 @@ pub(super) fn snippet(facts: &SnippetFacts) -> String {
 }
 
 fn class(name: &str, test: &str, settings: &[String], why: &str) -> String {
-    let settings: String = settings.iter().map(|setting| format!(",\n      {setting}")).collect();
-    format!("    // {why}\n    {{\n      \"name\": \"{name}\",\n      \"test\": \"{test}\"{settings}\n    }}")
+    let named = [format!("\"name\": \"{name}\""), format!("\"test\": \"{test}\"")];
+    let fields = [&named[..], settings].concat().join(",\n      ");
+    format!("    // {why}\n    {{\n      {fields}\n    }}")
 }
