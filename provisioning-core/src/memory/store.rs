@@ -95,8 +95,10 @@ impl Store for MemoryStore {
     }
 
     async fn artefacts(&self, operation: OperationId) -> Result<Vec<Artefact>, StoreError> {
-        let all = (operation, ArtefactKind::BootScript)..=(operation, ArtefactKind::Request);
-        Ok(self.rows().artefacts.range(all).map(|(_, artefact)| artefact.clone()).collect())
+        let rows = self.rows();
+        let from_first = rows.artefacts.range((operation, ArtefactKind::ALL[0])..);
+        let of_operation = from_first.take_while(|((of, _), _)| *of == operation);
+        Ok(of_operation.map(|(_, artefact)| artefact.clone()).collect())
     }
 
     async fn journal(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, StoreError> {

@@ -52,6 +52,19 @@ pub enum ArtefactKind {
 }
 
 impl ArtefactKind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 9] = [
+        Self::BootScript,
+        Self::SystemInfo,
+        Self::Answer,
+        Self::FirstBootScript,
+        Self::InstallReport,
+        Self::JoinTranscript,
+        Self::PhoneHome,
+        Self::RefusedRequest,
+        Self::Request,
+    ];
+
     /// Its name in the API and in stores.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use super::super::sample::{
 };
 use super::StoreFixture;
 use crate::machine::{HostState, Leg, Phase, WorkKind};
-use crate::model::ArtefactKind;
+use crate::model::{Artefact, ArtefactKind};
 use crate::ports::{Change, HostFilter, JournalQuery, Revision, Store, StoreError};
 
 /// And the filter's `after` and `limit` page through all of them once.
@@ -100,18 +100,19 @@ pub async fn removing_a_host_keeps_its_journal(fixture: &impl StoreFixture) -> C
     let mut change = Change::to(row.host, row.state, Some(row.revision));
     change.operation = Some(operation(3, 1, 1)?);
     change.artefacts = vec![
-        (operation_id(1), artefact(ArtefactKind::JoinTranscript, "$ pvecm add")),
         (operation_id(1), artefact(ArtefactKind::BootScript, "#!ipxe")),
         (operation_id(1), artefact(ArtefactKind::BootScript, "#!ipxe again")),
     ];
+    let others = ArtefactKind::ALL.into_iter().skip(1).map(|kind| artefact(kind, "any"));
+    change.artefacts.extend(others.clone().rev().map(|artefact| (operation_id(1), artefact)));
     change.journal = vec![moved(1, 1)];
     change.owe = vec![work(1, WorkKind::Join, 1, 10), work(2, WorkKind::Join, 2, 11)];
     let revision = store.commit(change).await?.revision;
     let operations = store.operations_of(host_id(1)).await?;
     assert_eq!(operations, [operation(3, 1, 1)?, operation(1, 1, 1)?], "the latest first");
     let kinds = store.artefacts(operation_id(1)).await?;
-    let expected =
-        [artefact(ArtefactKind::BootScript, "#!ipxe again"), artefact(ArtefactKind::JoinTranscript, "$ pvecm add")];
+    let first = artefact(ArtefactKind::BootScript, "#!ipxe again");
+    let expected: Vec<Artefact> = std::iter::once(first).chain(others).collect();
     assert_eq!(kinds, expected, "by kind, the newest text of each");
 
     store.remove_host(host_id(1), revision, entry(Some(1), None, "removed")).await?;
