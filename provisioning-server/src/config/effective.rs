@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use provisioning_adapters::dnsmasq::{Addresses, RespondTo};
 
+use provisioning_core::model::JoinSecret;
+
 use super::fault::Place;
 use super::{AuthConfig, Config, InfrastructureConfig, LogFormat, PasswordConfig, TlsConfig};
 use crate::web::span;
@@ -100,6 +102,12 @@ impl Config {
         list.optional("proxmox.existing_node", cluster.map(|cluster| &cluster.member));
         list.optional("proxmox.join_fingerprint", cluster.map(|cluster| &cluster.fingerprint));
         list.secret("proxmox.join_password", cluster.is_some());
+        let join_secret = cluster.map(|cluster| match cluster.join_secret {
+            JoinSecret::Password => "password",
+            JoinSecret::Ticket => "ticket",
+        });
+        list.optional("proxmox.join_secret", join_secret);
+        list.secret("proxmox.api_token", self.api_token.is_some());
         list.value("proxmox.domain", &site.domain);
         list.value("proxmox.country", &site.country);
         list.value("proxmox.timezone", &site.timezone);

@@ -11,7 +11,7 @@ use super::actions::{Action, actions};
 use super::board::News;
 use super::groups::is_active;
 use super::moment::{Ago, Clock, Countdown, Moment};
-use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for, work_words};
+use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for, waits_in_lane, work_words};
 use super::{Download, Web};
 
 /// A host in words.
@@ -111,6 +111,11 @@ impl<'a> Viewer<'a> {
     /// Hosts in words.
     pub(super) fn views(&self, records: &[HostRecord]) -> Vec<HostView> {
         records.iter().map(|record| self.view(record)).collect()
+    }
+
+    /// What a host that stands in the join lane waits for, and whom it stands behind.
+    pub(super) fn waits_in_lane(&self, host: HostId) -> Option<String> {
+        self.join_queue.place_of(host).map(waits_in_lane)
     }
 
     /// A host in words.

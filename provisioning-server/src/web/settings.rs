@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use provisioning_core::model::{Hostname, NicName, ServerType, Timestamp};
+use provisioning_core::model::{Hostname, NicName, ServerType, Site, Timestamp};
 use serde::Deserialize;
 
 use super::Web;
@@ -11,6 +11,7 @@ use super::moment::Moment;
 use super::page::{Frame, PageError, html};
 use crate::access::{Scope, TokenRow};
 use crate::config::{Setting, Shown};
+use crate::snippets::{Kind, SnippetFacts, snippet};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -27,6 +28,7 @@ struct SettingsBody {
     type_faults: Vec<String>,
     tokens: Vec<TokenView>,
     is_open: bool,
+    snippets: Vec<SnippetView>,
     sections: Vec<Section>,
     about: Vec<(&'static str, String)>,
 }
@@ -81,6 +83,34 @@ impl TokenView {
     }
 }
 
+/// Lines for a DHCP server of the operator's own.
+struct SnippetView {
+    key: &'static str,
+    title: &'static str,
+    text: String,
+}
+
+/// For every DHCP server that we know, in the subnet of the configuration.
+fn snippets(site: &Site, settings: &[Setting]) -> Vec<SnippetView> {
+    let subnet = settings.iter().find(|setting| setting.key == "pxe.subnet").and_then(|setting| match &setting.value {
+        Shown::Value(text) => text.parse().ok(),
+        Shown::Hidden | Shown::Nothing => None,
+    });
+    let facts = SnippetFacts::new(site.boot_url(), subnet);
+    let view = |kind: Kind| SnippetView {
+        key: kind.as_str(),
+        title: match kind {
+            Kind::Dnsmasq => "dnsmasq",
+            Kind::Isc => "ISC dhcpd",
+            Kind::Kea => "Kea",
+            Kind::Mikrotik => "MikroTik RouterOS 7",
+            Kind::Opnsense => "OPNsense",
+        },
+        text: snippet(kind, &facts),
+    };
+    Kind::ALL.into_iter().map(view).collect()
+}
+
 /// The settings below one key of the file.
 #[derive(Debug)]
 struct Section {
@@ -119,6 +149,7 @@ pub(super) async fn fragment(State(web): State<Web>) -> Response {
 fn body(web: &Web) -> SettingsBody {
     let types = web.orchestrator.server_types();
     let now = web.orchestrator.now();
+    let settings = web.backstage.settings();
     let mut tokens = web.backstage.tokens();
     // Those in force first, then the latest made.
     tokens.sort_by_key(|row| (!row.is_alive(now), std::cmp::Reverse(row.created)));
@@ -127,7 +158,8 @@ fn body(web: &Web) -> SettingsBody {
         type_faults: web.backstage.server_type_faults(),
         tokens: tokens.iter().map(|row| TokenView::of(row, now)).collect(),
         is_open: web.backstage.is_open(),
-        sections: sections(web.backstage.settings()),
+        snippets: snippets(web.orchestrator.site(), &settings),
+        sections: sections(settings),
         about: about(web),
     }
 }

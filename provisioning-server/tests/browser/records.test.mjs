@@ -75,7 +75,7 @@ site.check("the journal comes in at the top, and a filter leaves what fits witho
   await openLive(page, "/activity");
   await markPage(page);
   await site.register("first", "52:54:ff:00:01:01");
-  await page.waitForSelector('.journal li:first-child:has-text("first was registered")');
+  await page.waitForSelector('.journal li:has-text("first was registered")');
   assert.match(await page.getAttribute(".journal li:first-child time", "title"), /T.*Z$/, "the exact time in UTC");
   await page.fill("#a-text", "was registered");
   await page.waitForFunction(() => [...document.querySelectorAll(".journal .text")].every((text) => text.textContent.includes("registered")));
@@ -102,6 +102,10 @@ site.check("the settings tell where a value is from and show no secret", async (
   assert.match(config, /set, not shown/);
   assert.ok(!config.includes("simulated-cluster") && !config.includes("$6$"), "no secret is shown");
   assert.match(await page.textContent("#s-types"), /Storage box/);
+  await page.click("#dhcp-kea summary");
+  await page.click("#dhcp-kea [data-copies]");
+  await page.waitForSelector(".toast.good");
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /\/ipxe\//, "lines for a DHCP server are copied");
   await site.write("server-types.yaml", "server_types:\n  lab:\n    boot_dsk: sda\n");
   await page.waitForSelector("#s-types .banner.bad");
   assert.match(await page.textContent("#s-types .banner.bad"), /boot_dsk/);

@@ -44,11 +44,23 @@ fn is_warning(what: &Happening) -> bool {
 }
 
 fn is_change(what: &Happening) -> bool {
-    matches!(what, Happening::HostRegistered { .. } | Happening::HostEdited { .. } | Happening::HostRemoved { .. })
+    matches!(
+        what,
+        Happening::HostRegistered { .. }
+            | Happening::HostEdited { .. }
+            | Happening::HostRemoved { .. }
+            | Happening::HardwareAccepted { .. }
+    )
 }
 
 fn is_boot(what: &Happening) -> bool {
-    matches!(what, Happening::Booted { .. } | Happening::Sighted { .. } | Happening::EventIgnored { .. })
+    matches!(
+        what,
+        Happening::Booted { .. }
+            | Happening::Sighted { .. }
+            | Happening::EventIgnored { .. }
+            | Happening::RequestFrom { .. }
+    )
 }
 
 fn is_of_machines(what: &Happening) -> bool {

@@ -42,6 +42,8 @@ struct PreflightView {
     faults: Vec<String>,
     warnings: Vec<String>,
     needs_confirmation: bool,
+    /// The machine that it was at its last installation.
+    hardware_id: Option<String>,
 }
 
 /// The image that was chosen on the form.
@@ -70,9 +72,9 @@ pub(super) async fn start(
     let record = find_host(&web, &asked).await?;
     let confirm = posted.text("confirm").to_owned();
     let rebuild = Rebuild {
-        accept_new_hardware: false,
         image: posted.text("image").parse::<ImageId>().ok(),
         confirm: (!confirm.is_empty()).then(|| confirm.clone()),
+        accept_new_hardware: !posted.text("accept_new_hardware").is_empty(),
     };
     match web.orchestrator.start(record.host.id, rebuild).await {
         Ok(started) => {
@@ -138,6 +140,7 @@ impl PreflightView {
             faults,
             warnings,
             needs_confirmation: preflight.needs_confirmation,
+            hardware_id: host.hardware_id.as_ref().map(ToString::to_string),
         }
     }
 }

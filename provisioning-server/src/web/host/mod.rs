@@ -44,6 +44,8 @@ struct HostPage {
 #[template(path = "host_sections.html")]
 struct HostBody {
     host: HostView,
+    /// What it waits for, with its place in the join lane.
+    waits: String,
     at_deadline: String,
     facts: Vec<(&'static str, String)>,
     dates: Vec<(&'static str, Moment)>,
@@ -131,8 +133,10 @@ async fn body(web: &Web, record: HostRecord, wanted: &Wanted, now: Timestamp) ->
         let old = before.iter().find(|old| old.kind == artefact.kind);
         ArtefactView::of(artefact, shown.map(|operation| operation.id), &record.host.name, old, previous.is_some())
     };
+    let host = viewer.view(record);
     Ok(HostBody {
-        host: viewer.view(record),
+        waits: viewer.waits_in_lane(host.id).unwrap_or_else(|| host.waits.clone()),
+        host,
         at_deadline: what_happens_at_deadline(&record.state, web.orchestrator.policy()),
         facts: facts(web, record),
         dates: dates(record),

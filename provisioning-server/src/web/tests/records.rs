@@ -43,6 +43,8 @@ async fn settings_are_told_with_their_origin_and_faults_of_the_server_types_stan
     let types = part(&page, r#"<section id="s-types""#, "</section>");
     assert!(types.contains("is not a known key") && !types.contains("<b>disk"), "{types}");
     assert!(types.contains("/dev/nvme0n1") && types.contains("ext4"));
+    let dhcp = part(&page, r#"<section id="s-dhcp""#, "</section>");
+    assert!(dhcp.contains("http://10.0.0.2:8080/ipxe/${mac") && dhcp.matches("<pre").count() == 5, "{dhcp}");
     assert!(page.contains(env!("CARGO_PKG_VERSION")));
     assert!(page.contains(get(&lab, "/fragments/settings").await.text.trim()));
 }
