@@ -69,7 +69,7 @@ impl Life {
             entropy: Arc::new(SystemEntropy),
             power: Arc::new(PersonAtThePowerButton),
         };
-        let orchestrator = Arc::new(Orchestrator::new(ports, Arc::new(site(belief)), Policy::default(), types()));
+        let orchestrator = Arc::new(Orchestrator::new(ports, Arc::new(site(&belief)), Policy::default(), types()));
         orchestrator.add_image(&image()).await.unwrap();
         let running = tokio::spawn(Arc::clone(&orchestrator).run(std::future::pending()));
         let new = NewHost {
@@ -181,7 +181,7 @@ impl Drop for Life {
     }
 }
 
-fn site(belief: Belief) -> Site {
+fn site(belief: &Belief) -> Site {
     let hash = format!("$6$0123456789abcdef${}", "x".repeat(86));
     Site {
         public_url: "http://10.0.0.2:8080".parse().unwrap(),
