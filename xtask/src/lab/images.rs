@@ -71,7 +71,9 @@ fn key(recipe: &Path) -> anyhow::Result<String> {
         digest.update((content.len() as u64).to_le_bytes());
         digest.update(content);
     }
-    Ok(digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    let digest = digest.finalize();
+    let first = digest.first_chunk().expect("a SHA-256 digest has 32 bytes");
+    Ok(format!("{:016x}", u64::from_be_bytes(*first)))
 }
 
 fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -89,7 +89,7 @@ pub(crate) fn run(shell: &Shell, args: &LabArgs) -> anyhow::Result<()> {
     let cases = chosen(&args.cases);
     if args.list {
         for case in cases::CASES {
-            println!("{:<14}{}", case.name, case.about);
+            println!("{:<16}{}", case.name, case.about);
         }
         return Ok(());
     }

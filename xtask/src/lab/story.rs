@@ -18,7 +18,7 @@ impl Story {
     }
 
     pub(crate) fn tell(&self, what: impl AsRef<str>) {
-        println!("{:>8}  {:<14}{}", seconds(self.elapsed()), self.case, what.as_ref());
+        println!("{:>8}  {:<16}{}", seconds(self.elapsed()), self.case, what.as_ref());
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -45,9 +45,9 @@ pub(crate) fn table(outcomes: &[Outcome], in_all: Duration) -> String {
     let mut table = String::new();
     for Outcome { case, took, error } in outcomes {
         let became = error.as_ref().map_or_else(|| "passed".to_owned(), |error| format!("FAILED: {error}"));
-        writeln!(table, "{case:<14}{:>9}  {became}", seconds(*took)).expect("text can always be added to a String");
+        writeln!(table, "{case:<16}{:>9}  {became}", seconds(*took)).expect("text can always be added to a String");
     }
-    writeln!(table, "{:<14}{:>9}", "in all", seconds(in_all)).expect("text can always be added to a String");
+    writeln!(table, "{:<16}{:>9}", "in all", seconds(in_all)).expect("text can always be added to a String");
     table
 }
 
@@ -62,9 +62,9 @@ mod tests {
             Outcome::new("uefi", Duration::from_secs(3), Err(anyhow::anyhow!("no lease").context("netboot"))),
         ];
         let expected = "\
-bios             97.4 s  passed
-uefi              3.0 s  FAILED: netboot: no lease
-in all           99.0 s
+bios               97.4 s  passed
+uefi                3.0 s  FAILED: netboot: no lease
+in all             99.0 s
 ";
         assert_eq!(table(&outcomes, Duration::from_secs(99)), expected);
     }
