@@ -65,7 +65,7 @@ pub struct Server {
     tls: Option<Tls>,
     limits: ConnectionLimits,
     stop: watch::Sender<bool>,
-    boot_server: Option<Service>,
+    netboot: Option<Service>,
 }
 
 impl Server {
@@ -96,7 +96,7 @@ impl Server {
             stopping,
         };
         let (app, limits) = (Arc::new(app), ConnectionLimits::default());
-        Self { app, tls, limits, stop, boot_server: netboot.service }
+        Self { app, tls, limits, stop, netboot: netboot.service }
     }
 
     /// What the handlers share.
@@ -160,7 +160,7 @@ impl Server {
         if let Some(control) = control {
             tasks.spawn(listen::serve(Door::Control(control), router, census, stopping.clone()));
         }
-        if let Some(service) = self.boot_server {
+        if let Some(service) = self.netboot {
             // It stays until the last sighting is told: that ends the second task.
             tasks.spawn((service.keep)(Box::pin(stopped(stopping.clone()))));
             tasks.spawn(netboot::pass_on(service.sightings, Arc::clone(&self.app.orchestrator)));

@@ -28,6 +28,7 @@ pub(crate) const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTR
 pub(crate) const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// What the fakes remember, and how they shall misbehave.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, and any of them go together")]
 #[derive(Debug, Default)]
 pub(crate) struct World {
     /// Whose authorized_keys still hold the one-time key.

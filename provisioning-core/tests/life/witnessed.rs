@@ -210,5 +210,5 @@ async fn the_queue_tells_who_waits_for_whom() {
     for host in hosts {
         lab.until(host, Phase::Ready).await;
     }
-    assert_eq!(lab.orchestrator.join_queue().await.expect("memory"), Default::default());
+    assert_eq!(lab.orchestrator.join_queue().await.expect("memory"), JoinQueue::default());
 }

@@ -100,12 +100,11 @@ fn fleet(app: Arc<App>) -> impl Stream<Item = Bytes> + Send + use<> {
     let watch = app.board.watch();
     stream::unfold((app, watch, None), |(app, mut watch, told)| async move {
         loop {
-            let summary = match &told {
-                None => app.board.summary(app.orchestrator.store()).await,
-                Some(_) => {
-                    watch.changed().await.ok()?;
-                    Ok(watch.borrow_and_update().clone())
-                }
+            let summary = if told.is_none() {
+                app.board.summary(app.orchestrator.store()).await
+            } else {
+                watch.changed().await.ok()?;
+                Ok(watch.borrow_and_update().clone())
             };
             match summary {
                 Ok(summary) if told.as_ref() != Some(&summary) => {

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn two_changes_far_apart_have_a_gap_between_them() {
-        let old: String = (0..30).map(|n| format!("{n}\n")).collect();
+        let old: String = (0..30).flat_map(|n| [n.to_string(), "\n".to_owned()]).collect();
         let new = old.replace("\n5\n", "\n").replace("\n25\n", "\n25\nnew\n");
         let told = told(&old, &new);
         assert_eq!(told.matches('…').count(), 2, "{told}");
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_too_large_to_compare_is_told_as_replaced() {
-        let text = |word: &str| (0..2500).map(|n| format!("{word} {n}\n")).collect::<String>();
+        let text = |word: &str| (0..2500).flat_map(|n| [format!("{word} {n}"), "\n".to_owned()]).collect::<String>();
         let diff = Diff::of(&text("old"), &text("new"));
         assert_eq!((diff.added, diff.gone), (2500, 2500));
     }

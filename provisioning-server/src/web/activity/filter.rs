@@ -129,7 +129,7 @@ impl Wanted {
             ("to", &self.to),
         ];
         let filled = fields.into_iter().filter(|(_, value)| !value.trim().is_empty());
-        filled.map(|(name, value)| format!("{name}={}&", encoded(value.trim()))).collect()
+        filled.flat_map(|(name, value)| [name, "=", &encoded(value.trim()), "&"].map(str::to_owned)).collect()
     }
 }
 
