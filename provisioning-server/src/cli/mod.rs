@@ -131,7 +131,7 @@ struct Connection {
     token_file: Option<PathBuf>,
     /// The operators' token for --server. On the command line every user of this machine sees it: use --token-file or
     /// the variable.
-    #[arg(long, value_name = "TOKEN", env = "PROVISIONING_TOKEN", hide_env_values = true, value_parser = secret)]
+    #[arg(id = "operators-token", long = "token", value_name = "TOKEN", env = "PROVISIONING_TOKEN", hide_env_values = true, value_parser = secret)]
     token: Option<Secret<String>>,
     /// The certificates, as PEM, that --server's own is checked against, in place of the system's.
     #[arg(long, value_name = "FILE", requires = "server", conflicts_with = "fingerprint")]
@@ -208,4 +208,16 @@ fn load(path: Option<&Path>) -> anyhow::Result<Config> {
         &path,
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }
