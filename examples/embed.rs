@@ -16,7 +16,9 @@ use provisioning_core::model::{
     DiskSelection, DiskSetup, Filesystem, Image, LvmOptions, MacAddr, Release, ServerType, Sha256Digest, Site,
 };
 use provisioning_core::orchestrator::{BootReply, NewHost, Orchestrator, Ports, Rebuild, ServerTypes};
-use provisioning_core::ports::{BootPlan, BootServer, BootServerError, NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{
+    BootPlan, BootServer, BootServerError, NoInventory, NobodyToAsk, PersonAtThePowerButton,
+};
 
 /// Your own adapter: whatever answers netbooting firmware where you are.
 struct PrintingBootServer;
@@ -40,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
         vault: Arc::new(MemoryVault::default()),
         boot_server: Arc::new(PrintingBootServer),
         shell: Arc::new(SshShell::new()),
+        member: Arc::new(NobodyToAsk),
         inventory: Arc::new(NoInventory),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -7,10 +7,11 @@
 //!
 //! Run it with `cargo run -p examples --example own_store`, its tests with `cargo test -p examples --example own_store`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use provisioning_core::machine::HostState;
+use provisioning_core::machine::{HostState, Phase};
 use provisioning_core::memory::MemoryStore;
 use provisioning_core::model::{
     Artefact, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
@@ -162,6 +163,10 @@ impl Store for LogStore {
 
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
         self.index.hosts(filter).await
+    }
+
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        self.index.count_by_phase().await
     }
 
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {

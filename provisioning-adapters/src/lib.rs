@@ -6,6 +6,8 @@
 pub mod dnsmasq;
 #[cfg(feature = "infrastructure")]
 pub mod infrastructure;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "ssh")]

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The ports whose suites there are, by the name of their file.
-const SUITES: [&str; 7] = ["bookmarks", "boot_server", "inventory", "power", "remote_shell", "store", "vault"];
+const SUITES: [&str; 8] =
+    ["bookmarks", "boot_server", "cluster_member", "inventory", "power", "remote_shell", "store", "vault"];
 
 #[test]
 fn each_bullet_of_a_contract_is_a_rule_and_each_rule_a_bullet() {

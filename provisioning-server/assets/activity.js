@@ -42,6 +42,10 @@ async function filter() {
   query = wanted.size ? `${wanted}&` : "";
   isLive = !wanted.has("to");
   place.replaceChildren(found);
+  document.querySelectorAll(".tabs a").forEach((tab, at) => {
+    if ((wanted.get("kind") === "audit") === (at === 1)) tab.setAttribute("aria-current", "true");
+    else tab.removeAttribute("aria-current");
+  });
   history.replaceState(null, "", wanted.size ? `/activity?${wanted}` : "/activity");
 }
 

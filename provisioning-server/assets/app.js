@@ -1,6 +1,5 @@
 // The entry of all pages: what they share, then what the page itself is.
 import { frame } from "./frame.js";
-import { acts } from "./actions.js";
 import { localise, keepTime } from "./times.js";
 import { fleet } from "./fleet.js";
 import { host } from "./host.js";
@@ -12,6 +11,5 @@ import { sheets } from "./sheets.js";
 frame();
 keepTime();
 localise(document);
-acts();
 sheets();
 ({ fleet, host, images, activity, settings })[document.body.dataset.page]?.();

@@ -1,134 +1,210 @@
-// The fleet: rows swapped one by one as the journal tells of them; filter, search, view; registering.
-import { call, fragment } from "./api.js";
-import { macs, onSubmit, show as showProblem } from "./forms.js";
+// The fleet: rows kept live one by one as the journal tells of them; filter, search, order, view; registering.
+import { fragment } from "./api.js";
+import { press, remember } from "./frame.js";
+import { list } from "./list.js";
 import { gather, live, progress } from "./live.js";
-import { localise } from "./times.js";
+import { bulk, picks } from "./picks.js";
 
-const AT_ONCE = 200;
-const rows = document.getElementById("rows");
 const search = document.getElementById("search");
-const pending = new Set();
-let show = document.body.dataset.show || "all";
+const counters = document.getElementById("counters");
+const chip = document.getElementById("reorder");
+const changed = new Set();
+let show = document.body.dataset.show;
+let hosts = null;
+let selection = null;
 
-function fits(row) {
-  const text = search.elements.q.value.trim().toLowerCase();
-  return row.dataset.groups.split(" ").includes(show) && row.dataset.search.includes(text);
+const text = () => search.elements.q.value.trim();
+const sort = () => search.elements.sort.value;
+const view = () => document.documentElement.dataset.view ?? "tiles";
+const counterOf = (key) => counters.querySelector(`[data-show="${key}"]`);
+
+/** Whether a host in this phase, of this name, belongs to what is shown, as far as the browser can know. */
+function fits(phase, name) {
+  return counterOf(show).dataset.phases.split(" ").includes(phase) && name.includes(text().toLowerCase());
 }
 
-/** Hides what the filter leaves out, and writes the filter into the address so that a reload keeps it. */
-function filter() {
-  let seen = 0;
-  for (const row of rows.rows) {
-    row.hidden = !fits(row);
-    seen += row.hidden ? 0 : 1;
-  }
-  document.getElementById("nothing").hidden = seen > 0 || rows.rows.length === 0;
-  mark();
-  search.elements.show.value = show;
+/** Writes what is shown into the address, so that a reload or a friend sees the same. */
+function address() {
   const query = new URLSearchParams();
   if (show !== "all") query.set("show", show);
-  if (search.elements.q.value) query.set("q", search.elements.q.value);
-  history.replaceState(null, "", query.size ? `/?${query}` : "/");
+  if (text()) query.set("q", text());
+  if (sort() !== "name") query.set("sort", sort());
+  return query;
 }
 
-function mark() {
-  for (const counter of document.querySelectorAll("#counters a")) {
-    if (counter.dataset.show === show) counter.setAttribute("aria-current", "true");
+let asked = 0;
+
+/** Asks for the hosts that fit, in their order. */
+async function reorder() {
+  changed.clear();
+  sayChanged();
+  const mine = ++asked;
+  const query = address();
+  const shown = new URLSearchParams(query);
+  if (new URLSearchParams(location.search).has("view")) shown.set("view", view());
+  history.replaceState(null, "", shown.size ? `/?${shown}` : "/");
+  let found = null;
+  try {
+    const response = await fetch(`/fragments/fleet?${query}`, { headers: { accept: "application/json" } });
+    if (response.redirected || response.status === 401) return location.assign("/login");
+    found = await response.json();
+  } catch (error) {
+    // The live connection says that the server is away; when it is back, the order is asked for again.
+    console.warn(error);
+    return;
+  }
+  if (mine !== asked) return;
+  hosts.replace(found.hosts);
+  sayLength();
+}
+
+function sayLength() {
+  const count = hosts.length;
+  document.getElementById("matching").textContent = String(count);
+  document.getElementById("fleet").setAttribute("aria-rowcount", String(count + 1));
+  document.getElementById("nothing").hidden = count > 0;
+  const isFleet = Number(counterOf("all").querySelector("b").textContent) > 0 || count > 0;
+  document.getElementById("list").hidden = !isFleet;
+  const empty = document.getElementById("empty");
+  if (empty) empty.hidden = isFleet;
+  selection.say();
+}
+
+function sayChanged() {
+  const count = changed.size;
+  chip.hidden = count === 0;
+  chip.textContent = count === 1 ? "1 host changed · refresh order" : `${count} hosts changed · refresh order`;
+}
+
+function choose(key) {
+  show = key;
+  for (const counter of counters.children) {
+    if (counter.dataset.show === key) counter.setAttribute("aria-current", "true");
     else counter.removeAttribute("aria-current");
   }
+  reorder();
 }
 
-/** Rows stand by name, whatever happens to their hosts: nothing moves under the mouse. */
-function place(row) {
-  const next = [...rows.rows].find((other) => other.dataset.name > row.dataset.name);
-  rows.insertBefore(row, next ?? null);
-}
-
-function swap(id, fresh) {
-  const old = document.getElementById(`host-${id}`);
-  if (!fresh) return old?.remove();
-  fresh.hidden = !fits(fresh);
-  localise(fresh);
-  if (!old) return place(fresh);
-  const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  if (old.dataset.name === fresh.dataset.name) {
+/** The machines that belong to no host, anew. */
+const strangers = gather(async () => {
+  const found = await fragment("/fragments/discovered");
+  const fresh = found.getElementById("discovered");
+  const old = document.getElementById("discovered");
+  if (old.contains(document.activeElement)) {
+    const { mac } = document.activeElement.closest("[data-mac]")?.dataset ?? {};
     old.replaceWith(fresh);
-  } else {
-    old.remove();
-    place(fresh);
+    (fresh.querySelector(`[data-mac="${mac}"] a`) ?? fresh.querySelector("a") ?? document.getElementById("main")).focus();
+  } else old.replaceWith(fresh);
+});
+
+/** What a journal entry means for the list. Rows keep their places; the chip tells that they would have others. */
+function heard(entry) {
+  const { host: id, what } = entry;
+  if (what.kind.startsWith("machine_") || what.kind === "host_registered" || what.kind === "host_removed") strangers();
+  if (!id) {
+    // The empty page's steps and the rebuild dialog name the images.
+    if (what.kind.startsWith("image_") && !document.getElementById("list").offsetParent) location.reload();
+    return;
   }
-  if (!focused) return;
-  // The button may be gone with the state that allowed it; the host's link never is.
-  const same = focused.dataset.do && fresh.querySelector(`button[data-do="${focused.dataset.do}"]`);
-  (same || fresh.querySelector("a")).focus({ preventScroll: true });
+  if (what.kind === "host_removed") {
+    hosts.remove(id);
+    selection.drop(id);
+    changed.delete(id);
+    sayChanged();
+    return sayLength();
+  }
+  const was = hosts.has(id);
+  if (what.kind === "host_registered" && !was && fits("registered", what.name)) {
+    hosts.append(id, what.name);
+    if (hosts.length > 1) changed.add(id);
+    sayLength();
+  }
+  if (what.kind === "moved") {
+    if (was && !fits(what.to, text().toLowerCase())) changed.add(id);
+    else if (!was && !text() && fits(what.to, "")) changed.add(id);
+    else if (was && sort() !== "name") changed.add(id);
+  }
+  if (what.kind === "host_edited" && was) changed.add(id);
+  if (was && sort() === "latest") changed.add(id);
+  sayChanged();
+  hosts.heard(id, Date.parse(entry.at) || Number(entry.at));
 }
 
-async function refresh() {
-  while (pending.size > 0) {
-    const ids = [...pending].slice(0, AT_ONCE);
-    const found = await fragment(`/fragments/hosts?ids=${ids.join(",")}`);
-    // Only now: had it failed, they would still have to be fetched.
-    for (const id of ids) pending.delete(id);
-    for (const id of ids) swap(id, found.getElementById(`host-${id}`));
-    const counters = document.getElementById("counters");
-    const focused = counters.contains(document.activeElement) && document.activeElement.dataset.show;
-    counters.replaceChildren(...found.getElementById("counters").children);
-    mark();
-    if (focused) counters.querySelector(`[data-show="${focused}"]`)?.focus();
-    if (rows.rows.length > 0) document.getElementById("empty")?.remove();
-    document.getElementById("nothing").hidden = rows.rows.length === 0 || [...rows.rows].some((row) => !row.hidden);
+function counted({ counts }) {
+  for (const [key, count] of Object.entries(counts)) {
+    const counter = counterOf(key);
+    if (!counter) continue;
+    counter.querySelector("b").textContent = String(count);
+    counter.classList.toggle("none", count === 0);
   }
-}
-
-async function register(form) {
-  const { hostname, mac, server_type: type, address } = form.elements;
-  const body = { hostname: hostname.value.trim(), macs: macs(mac.value), server_type: type.value };
-  if (address.value.trim()) body.address = address.value.trim();
-  const { ok, problem } = await call("POST", "/api/hosts", body);
-  if (!ok) return showProblem(form, problem);
-  hostname.value = "";
-  mac.value = "";
-  address.value = "";
-  form.closest("dialog").close();
 }
 
 function views() {
-  const button = document.getElementById("view");
-  const table = document.getElementById("fleet");
-  const set = (isDense) => {
-    table.className = isDense ? "dense" : "tiles";
-    button.setAttribute("aria-pressed", String(isDense));
+  const links = document.querySelectorAll("a[data-view]");
+  const set = (chosen) => {
+    document.documentElement.dataset.view = chosen;
+    for (const link of links) {
+      if (link.dataset.view === chosen) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
   };
-  let isDense = localStorage.getItem("view") === "dense";
-  set(isDense);
-  button.addEventListener("click", () => {
-    isDense = !isDense;
-    localStorage.setItem("view", isDense ? "dense" : "tiles");
-    set(isDense);
-  });
+  const change = (chosen) => {
+    set(chosen);
+    remember("view", chosen);
+    const query = address();
+    history.replaceState(null, "", query.size ? `/?${query}` : "/");
+    hosts.reshape();
+  };
+  set(view());
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      change(link.dataset.view);
+    });
+  }
+  press("v", () => change(view() === "table" ? "tiles" : "table"));
+}
+
+function keys() {
+  const at = () => document.activeElement?.closest?.("tr[data-host]")?.dataset;
+  press("/", () => search.elements.q.focus());
+  press("n", () => document.querySelector('.page-head [data-do="register"]').click());
+  press("j", () => move(1));
+  press("k", () => move(-1));
+  press("r", () => reorder());
+  press("x", () => { const host = at(); if (host) selection.toggle(host.host, host.name); });
+  const move = (step) => {
+    const next = hosts.length > 0 && hosts.neighbour(at()?.host, step);
+    if (next) hosts.focus(next.id);
+  };
+}
+
+/** Calls `work` when nothing was typed for a moment. */
+function settled(work, wait = 120) {
+  let timer = null;
+  return () => { clearTimeout(timer); timer = setTimeout(work, wait); };
 }
 
 export function fleet() {
+  const box = document.getElementById("rows");
+  hosts = list(box, (row) => selection?.mark(row));
+  selection = picks(box, hosts);
+  bulk();
   views();
-  document.getElementById("counters").addEventListener("click", (event) => {
+  keys();
+  counters.addEventListener("click", (event) => {
     const counter = event.target.closest("a");
     if (!counter || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    show = counter.dataset.show;
-    filter();
+    choose(counter.dataset.show);
   });
-  search.addEventListener("input", filter);
-  search.addEventListener("submit", (event) => { event.preventDefault(); filter(); });
-  onSubmit("register", register);
-  filter();
-  const soon = gather(refresh);
-  live((entry) => {
-    if (!entry.host) {
-      // The empty page's steps and the rebuild dialog name the images.
-      if (entry.what.kind.startsWith("image_") && document.getElementById("empty")) location.reload();
-      return;
-    }
-    pending.add(entry.host);
-    soon();
-  }, progress);
+  search.addEventListener("input", settled(reorder));
+  search.addEventListener("submit", (event) => { event.preventDefault(); reorder(); });
+  chip.addEventListener("click", () => { reorder(); box.querySelector("a")?.focus({ preventScroll: true }); });
+  // One's own changes are put into their places at once.
+  document.addEventListener("changed", reorder);
+  // The page holds the first rows only.
+  if (hosts.length < Number(document.body.dataset.matching)) reorder();
+  live(heard, { progress, fleet: counted });
 }

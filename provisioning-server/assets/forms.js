@@ -41,16 +41,6 @@ export function onSubmit(name, submit) {
   return form;
 }
 
-/** The MAC addresses in a text, however they are set apart. */
-export const macs = (text) => text.split(/[\s,;]+/).filter(Boolean);
-
-/** Says something at the top of the page. */
-export function notice(text) {
-  const place = document.getElementById("notice");
-  place.textContent = text;
-  place.hidden = !text;
-}
-
 /** The parts of a dialog by their name. */
 export const part = (root, name) => root.querySelectorAll(`[data-of="${name}"]`);
 export const fill = (root, name, text) => { for (const element of part(root, name)) element.textContent = text; };

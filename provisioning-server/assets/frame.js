@@ -54,6 +54,7 @@ export function frame() {
   const help = document.getElementById("keys");
   document.getElementById("show-keys")?.addEventListener("click", () => help.showModal());
   press("?", () => help?.showModal());
+  document.addEventListener("click", (event) => event.target.closest("[data-close]")?.closest("dialog").close());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
     const act = keys.get(event.key);

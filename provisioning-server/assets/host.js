@@ -9,7 +9,7 @@ const texts = new Map();
 
 /** Keeps what has not changed, so that a selection in it stays. */
 function swap(fresh) {
-  const old = sections.querySelector(`:scope > #${fresh.id}`);
+  const old = sections.querySelector(`section#${fresh.id}`);
   const text = fresh.outerHTML;
   if (old && texts.get(fresh.id) === text) return old;
   texts.set(fresh.id, text);
@@ -29,20 +29,24 @@ function swap(fresh) {
   return fresh;
 }
 
+/** Puts a column's sections in the order of the fresh ones. */
+function merge(column, fresh) {
+  const ids = new Set(fresh.map((section) => section.id));
+  for (const old of [...column.children]) if (!ids.has(old.id)) old.remove();
+  let before = null;
+  for (const section of fresh.map(swap)) {
+    const next = before ? before.nextElementSibling : column.firstElementChild;
+    if (next !== section) column.insertBefore(section, next);
+    before = section;
+  }
+}
+
 async function refresh() {
   const query = operation ? `?operation=${encodeURIComponent(operation)}` : "";
   const found = await fragment(`/fragments/hosts/${id}/page${query}`);
   // Removed, by somebody else perhaps.
   if (!found) return location.assign("/");
-  const fresh = [...found.children];
-  const ids = new Set(fresh.map((section) => section.id));
-  for (const old of [...sections.children]) if (!ids.has(old.id)) old.remove();
-  let before = null;
-  for (const section of fresh.map(swap)) {
-    const next = before ? before.nextElementSibling : sections.firstElementChild;
-    if (next !== section) sections.insertBefore(section, next);
-    before = section;
-  }
+  for (const column of found.children) merge(document.getElementById(column.id), [...column.children]);
   listen();
 }
 
@@ -83,5 +87,5 @@ export function host() {
     if (entry.host === id) soon();
     // Whose turn it is to join depends on the others.
     else if (entry.what.kind === "moved" && [entry.what.from, entry.what.to].includes("joining")) soon();
-  }, progress);
+  }, { progress });
 }

@@ -12,9 +12,36 @@ function say(state, text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
-/** Calls `onEntry` for every journal entry behind the page's, `onProgress` for downloads. */
-export function live(onEntry, onProgress = () => {}) {
-  source = new EventSource(`/events?after=${seq}`);
+const links = { calm: "/favicon.svg", trouble: "/assets/favicon-trouble.svg" };
+const title = document.title;
+
+/** What every page shows of the fleet: how many hosts need somebody, and that something has failed. */
+function frame({ counts, notices }) {
+  const needs = document.getElementById("needs-you");
+  needs.querySelector("b").textContent = String(counts["needs-you"]);
+  needs.hidden = counts["needs-you"] === 0;
+  const icon = document.getElementById("favicon");
+  const href = counts.failed > 0 ? links.trouble : links.calm;
+  if (icon.getAttribute("href") !== href) icon.href = href;
+  document.title = counts.failed > 0 ? `(${counts.failed} failed) ${title}` : title;
+  const box = document.getElementById("notices");
+  const shown = JSON.stringify(notices);
+  if (box.dataset.shown === shown) return;
+  box.dataset.shown = shown;
+  box.replaceChildren(...notices.map(({ about, text }) => {
+    const banner = Object.assign(document.createElement("p"), { className: "banner warn" });
+    banner.append(Object.assign(document.createElement("strong"), { textContent: about }), " ",
+      Object.assign(document.createElement("span"), { textContent: text }));
+    return banner;
+  }));
+}
+
+/**
+ * Calls `onEntry` for every journal entry behind the page's; `on.progress` for downloads, `on.fleet` when the counts
+ * of hosts have changed.
+ */
+export function live(onEntry, on = {}) {
+  source = new EventSource(`/events?fleet=true&after=${seq}`);
   source.onopen = () => {
     pause = 1000;
     heard = now();
@@ -29,7 +56,13 @@ export function live(onEntry, onProgress = () => {}) {
   source.addEventListener("journal", entry);
   source.addEventListener("progress", ({ data }) => {
     heard = now();
-    onProgress(JSON.parse(data));
+    on.progress?.(JSON.parse(data));
+  });
+  source.addEventListener("fleet", ({ data }) => {
+    heard = now();
+    const summary = JSON.parse(data);
+    frame(summary);
+    on.fleet?.(summary);
   });
   // Another database is behind the same address: nothing on the page is true any more.
   source.addEventListener("reset", () => location.reload());
@@ -37,9 +70,18 @@ export function live(onEntry, onProgress = () => {}) {
     if (source.readyState === EventSource.CONNECTING) return say("lost", `reconnecting, as of ${clockTime(heard)}`);
     // The server refused it, so the browser will not try again.
     say("lost", `as of ${clockTime(heard)}`);
-    setTimeout(() => live(onEntry, onProgress), pause);
+    hasSession();
+    setTimeout(() => live(onEntry, on), pause);
     pause = Math.min(pause * 2, 30_000);
   };
+}
+
+/** Whoever was logged out, by a restart perhaps, is asked for the token. */
+async function hasSession() {
+  try {
+    const { status } = await fetch("/fragments/hosts?ids=", { headers: { accept: "application/json" } });
+    if (status === 401) location.assign("/login");
+  } catch { /* the server is away: it will be tried again */ }
 }
 
 addEventListener("pagehide", () => source?.close());

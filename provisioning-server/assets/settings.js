@@ -22,5 +22,13 @@ async function refresh() {
 export function settings() {
   const soon = gather(refresh);
   document.addEventListener("changed", soon);
-  live(() => {});
+  // Faults of an edited file are told with what all pages are told of the fleet.
+  let known = null;
+  live(() => {}, {
+    fleet: ({ notices }) => {
+      const told = JSON.stringify(notices);
+      if (known !== null && known !== told) soon();
+      known = told;
+    },
+  });
 }

@@ -54,11 +54,15 @@ function settle({ response, page, sheet }) {
   const there = new URL(response.url);
   const done = page.querySelector(".banner.good[role=status]")?.textContent ?? "";
   if (response.redirected && !sheet) {
-    if (there.pathname !== location.pathname) return location.assign(there);
+    // The fleet shows what became of its hosts by itself.
+    if (there.pathname !== location.pathname && document.body.dataset.page !== "fleet") return location.assign(there);
     dialog?.close();
-    toast(done);
+    const [, name] = there.pathname.match(/^\/hosts\/([^/]+)$/) ?? [];
+    toast(done && name && location.pathname !== there.pathname ? `${name}: ${done}` : done);
     document.dispatchEvent(new Event("changed"));
   } else if (sheet) {
+    // What was made is shown once, and the page behind it shall know.
+    if ("changed" in sheet.dataset) document.dispatchEvent(new Event("changed"));
     show(sheet);
   } else {
     dialog?.close();

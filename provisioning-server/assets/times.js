@@ -32,6 +32,10 @@ export function span(milliseconds) {
 
 function tick(root) {
   const at = now();
+  for (const ago of root.querySelectorAll(".ago")) {
+    const text = `${span(at - Number(ago.dataset.at))} ago`;
+    if (ago.textContent !== text) ago.textContent = text;
+  }
   for (const clock of root.querySelectorAll(".clock")) {
     const since = Number(clock.dataset.since);
     const until = Number(clock.dataset.until) || 0;

@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use provisioning_adapters::system::SystemEntropy;
 use provisioning_core::machine::Policy;
-use provisioning_core::model::{Cluster, DiskSelection, DiskSetup, Filesystem, LvmOptions, Secret, ServerType, Site};
+use provisioning_core::model::{
+    Cluster, DiskSelection, DiskSetup, Filesystem, JoinSecret, LvmOptions, Secret, ServerType, Site,
+};
 use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::EntropyExt as _;
 use provisioning_sim::real::fleet::{ClusterOptions, Fleet, FleetEvent, FleetOptions, Summary};
@@ -176,6 +178,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         server: ServerConfig { listen, data_dir: data_dir.to_owned(), tls: None, boot_listen: None },
         site,
         ssh_port: options.ssh_port,
+        api_token: None,
         policy: Policy::default(),
         infrastructure: None,
         pxe: PxeConfig::default(),
@@ -195,6 +198,7 @@ fn cluster(options: &ClusterOptions) -> anyhow::Result<Cluster> {
         member: options.member.as_str().parse()?,
         fingerprint: options.fingerprint,
         password: Secret::new(options.password.expose().clone()),
+        join_secret: JoinSecret::Password,
     })
 }
 

@@ -25,8 +25,10 @@ use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
 use crate::images::import::ImageStore;
+use crate::netboot::{self, Netboot, Service};
 use crate::notify;
 use crate::tls::{Reloaded, Tls};
+use crate::web::board::Board;
 
 /// How often `server-types.yaml` is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -51,6 +53,10 @@ pub struct Setup {
     pub tls: Option<Tls>,
     /// Services that are told of events.
     pub notify: notify::Notify,
+    /// Boot programs, and the boot server that runs beside us.
+    pub netboot: Netboot,
+    /// What the configuration is warned of: shown on the pages.
+    pub warnings: Vec<String>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -59,12 +65,15 @@ pub struct Server {
     tls: Option<Tls>,
     limits: ConnectionLimits,
     stop: watch::Sender<bool>,
+    boot_server: Option<Service>,
 }
 
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, notify } = setup;
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, notify } =
+            setup;
+        let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
         }
@@ -79,11 +88,15 @@ impl Server {
             downloads: Downloads::new(clock),
             metrics,
             notify,
-            server_type_faults: RwLock::default(),
+            programs: netboot.programs,
+            boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
+            board: Arc::new(Board::new(Arc::clone(&server_type_faults), warnings)),
+            server_type_faults,
             settings: OnceLock::new(),
             stopping,
         };
-        Self { app: Arc::new(app), tls, limits: ConnectionLimits::default(), stop }
+        let (app, limits) = (Arc::new(app), ConnectionLimits::default());
+        Self { app, tls, limits, stop, boot_server: netboot.service }
     }
 
     /// What the handlers share.
@@ -147,8 +160,14 @@ impl Server {
         if let Some(control) = control {
             tasks.spawn(listen::serve(Door::Control(control), router, census, stopping.clone()));
         }
+        if let Some(service) = self.boot_server {
+            // It stays until the last sighting is told: that ends the second task.
+            tasks.spawn((service.keep)(Box::pin(stopped(stopping.clone()))));
+            tasks.spawn(netboot::pass_on(service.sightings, Arc::clone(&self.app.orchestrator)));
+        }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         tasks.spawn(notify(Arc::clone(&self.app)));
+        tasks.spawn(follow_journal(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
@@ -232,6 +251,15 @@ async fn notify(app: Arc<App>) {
     }
 }
 
+/// Keeps the pages' board until the server stops.
+async fn follow_journal(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.board.follow(&app.orchestrator) => {}
+    }
+}
+
 /// Hardware classes by their keys.
 fn by_key(types: Vec<ServerType>) -> ServerTypes {
     types.into_iter().map(|class| (class.key.clone(), class)).collect()
@@ -261,6 +289,7 @@ async fn follow(app: &App, path: &Path) {
             tracing::warn!(%fault, "kept the server types as they were");
         }
         *app.server_type_faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+        app.board.recount(app.orchestrator.store()).await;
     }
 }
 

@@ -4,23 +4,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use provisioning_adapters::dnsmasq::{Dnsmasq, DnsmasqConfig, default_run_dir};
 use provisioning_adapters::infrastructure::{InfrastructureClient, InfrastructureConfig as AdapterConfig, Method};
+use provisioning_adapters::proxmox::ProxmoxMember;
 use provisioning_adapters::sqlite::{SealingKey, SqliteStore};
 use provisioning_adapters::ssh::SshShell;
 use provisioning_adapters::system::{SystemClock, SystemEntropy};
 use provisioning_core::model::Secret;
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{Clock as _, Inventory, NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{
+    BootServer, Clock as _, ClusterMember, Inventory, NoInventory, NobodyToAsk, PersonAtThePowerButton,
+};
+use tokio::sync::mpsc;
 
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
+use crate::netboot::{Health, Netboot, Service, Task};
 use crate::notify::{Notify, Patience};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
 use crate::tls::{Names, Source, Tls};
+
+/// Sightings that may wait to be told: what a rack of forty machines says in a second.
+const SIGHTINGS_MAX: usize = 4096;
 
 /// Puts a server together on a locked data directory.
 ///
@@ -32,6 +41,9 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
     let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
     let ports = ports(config, store, &data.key_file())?;
+    // The last that can fail, so that no boot server runs for nothing.
+    let (boot_server, netboot) = boot_server(config, data).await?;
+    let ports = Ports { boot_server, ..ports };
     let server = Server::new(Setup {
         ports,
         site: config.site.clone(),
@@ -42,6 +54,8 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup) -> anyho
         metrics,
         tls: tls(config, data)?,
         notify,
+        netboot,
+        warnings: config.warnings.iter().map(ToString::to_string).collect(),
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
@@ -57,6 +71,51 @@ fn tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
         },
     };
     Ok(Some(Tls::load(source, SystemClock.now()).context("server.tls")?))
+}
+
+/// Our own dnsmasq, or nothing but a log when the operator's DHCP server does its work.
+async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn BootServer>, Netboot)> {
+    let pxe = &config.pxe;
+    let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else {
+        return Ok((Arc::new(PlanLog::default()), Netboot::without_service(&pxe.ipxe_dir)));
+    };
+    let run_dir = match &pxe.run_dir {
+        Some(run_dir) => run_dir.clone(),
+        None => default_run_dir(data.path()).context("pxe.run_dir: write one, since server.data_dir does not fit")?,
+    };
+    let lease_file = data.path().join("dnsmasq.leases").try_into().context("server.data_dir")?;
+    let (sender, sightings) = mpsc::channel(SIGHTINGS_MAX);
+    let started = Dnsmasq::start(
+        DnsmasqConfig {
+            interface,
+            subnet: pxe.subnet,
+            addresses: pxe.addresses.clone(),
+            respond_to: pxe.respond_to,
+            public_url: config.site.boot_url().clone(),
+            programs: pxe.ipxe_dir.clone(),
+            run_dir,
+            lease_file,
+            user: pxe.user.clone(),
+            program: pxe.program.clone(),
+        },
+        sender,
+    );
+    let (dnsmasq, supervisor) = started
+        .await
+        .context("pxe.enabled is true, but machines cannot be answered (false leaves it to your DHCP server)")?;
+    for warning in dnsmasq.programs().warnings() {
+        tracing::warn!("pxe: {warning}");
+    }
+    let dnsmasq = Arc::new(dnsmasq);
+    let asked = Arc::clone(&dnsmasq);
+    let health = Health::new(move || {
+        let status = asked.status();
+        let last = status.last_error.unwrap_or_else(|| "it has just been started".to_owned());
+        (!status.state.is_running()).then(|| format!("dnsmasq does not run: {last}"))
+    });
+    let keep = Box::new(|stop: Task| Box::pin(supervisor.run(stop)) as Task);
+    let service = Service { keep, sightings, health };
+    Ok((dnsmasq, Netboot { programs: pxe.ipxe_dir.clone(), service: Some(service) }))
 }
 
 /// Who may operate, and the token to show when this start has made it.
@@ -89,11 +148,18 @@ fn ports(config: &Config, store: SqliteStore, key_file: &Path) -> anyhow::Result
         vault: Arc::new(vault),
         boot_server: Arc::new(PlanLog::default()),
         shell: Arc::new(SshShell::new().with_port(config.ssh_port)),
+        member: member(config)?,
         inventory: inventory(config.infrastructure.as_ref())?,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         power: Arc::new(PersonAtThePowerButton),
     })
+}
+
+/// The existing member that hosts join by, if there is one.
+fn member(config: &Config) -> anyhow::Result<Arc<dyn ClusterMember>> {
+    let Some(cluster) = &config.site.cluster else { return Ok(Arc::new(NobodyToAsk)) };
+    Ok(Arc::new(ProxmoxMember::new(&cluster.member, cluster.fingerprint, config.api_token.as_ref())?))
 }
 
 /// The inventory service, its templates checked.

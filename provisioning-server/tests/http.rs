@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose server does not answer shall fail")]
 
+mod identification;
 mod lab;
 
 use lab::{Lab, TOKEN, small_iso};
@@ -427,4 +428,20 @@ async fn the_doctor_always_has_an_answer() {
     let marks: Vec<_> =
         steps.iter().map(|step| (step["step"].as_str().unwrap(), step["mark"].as_str().unwrap())).collect();
     assert!(marks.contains(&("initrd_fetched", "done")) && marks.contains(&("answer_fetched", "next")), "{marks:?}");
+}
+
+#[tokio::test]
+async fn firmware_loads_boot_programs_by_http_and_nothing_else_of_their_folder() {
+    let lab = Lab::start().await;
+    std::fs::write(lab.folder().join("ipxe.efi"), b"MZ iPXE").unwrap();
+    std::fs::write(lab.folder().join("secret"), b"x").unwrap();
+    for method in [Method::HEAD, Method::GET] {
+        let answer = lab.request(method.clone(), "/netboot/ipxe.efi").send().await.unwrap();
+        assert_eq!((answer.status(), &answer.headers()["content-length"]), (StatusCode::OK, &"7".parse().unwrap()));
+        let expected: &[u8] = if method == Method::GET { b"MZ iPXE" } else { b"" };
+        assert_eq!(answer.bytes().await.unwrap(), expected);
+    }
+    for path in ["/netboot/snponly.efi", "/netboot/secret", "/netboot/..%2fsecret"] {
+        lab.send(lab.request(Method::GET, path)).await.is_problem(404, "no-such-path", None);
+    }
 }

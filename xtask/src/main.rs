@@ -3,6 +3,7 @@
 
 mod api_fuzz;
 mod bench;
+mod browser;
 mod lab;
 mod purity;
 mod run;

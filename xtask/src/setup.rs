@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use crate::browser;
 use crate::lab;
 use crate::schemathesis;
 use crate::shell::{Shell, find_program};
@@ -38,6 +39,15 @@ const PACKAGES: &[Package] = &[
     Package { name: "xorriso", program: "xorriso", reason: "a second opinion on the ISO images that are served" },
     Package { name: "cpio", program: "cpio", reason: "a second opinion on the initrd that is served" },
     Package { name: "busybox-static", program: "busybox", reason: "runs the first-boot script in a bare system" },
+    Package {
+        name: "dnsmasq-base",
+        program: "dnsmasq",
+        reason: "the boot server is tested against a real dnsmasq (as root, in network namespaces)",
+    },
+    Package { name: "iproute2", program: "ip", reason: "makes the network namespaces of those tests" },
+    Package { name: "chromium", program: "chromium", reason: "the browser that the dashboard is tested in" },
+    Package { name: "nodejs", program: "node", reason: "runs the browser tests" },
+    Package { name: "npm", program: "npm", reason: "fetches what the browser tests are written with" },
     Package { name: "shellcheck", program: "shellcheck", reason: "checks the shell scripts" },
 ];
 
@@ -62,7 +72,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         println!("cargo-nextest runs the tests and is not here: installing it (some minutes)");
         shell.cargo(&["install", "cargo-nextest", "--locked"])?;
     }
-    Ok(())
+    browser::set_up(shell)
 }
 
 fn install_packages(shell: &Shell, missing: &[&Package]) -> anyhow::Result<()> {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
-use crate::shell::Shell;
-use crate::{api_fuzz, lab, purity, setup};
+use crate::shell::{Shell, find_program};
+use crate::{api_fuzz, browser, lab, purity, setup};
 
 /// What became of a step that did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "purity", about: "the core builds bare and depends on no I/O", fast: true, check: pure_core },
     Step { name: "docs", about: "rustdoc, warnings denied", fast: false, check: docs },
     Step { name: "tests", about: "all tests, by nextest", fast: true, check: tests },
+    Step { name: "browser", about: "the dashboard in Chromium, with simulated machines", fast: false, check: browser },
     Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
     Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
     Step { name: "lab", about: "a BIOS and a UEFI machine netboot and become ready", fast: false, check: in_lab },
@@ -132,6 +133,11 @@ fn docs(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
 
 fn tests(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
     shell.cargo(&["nextest", "run", "--workspace", "--all-features", "--locked", "--profile", "ci"])?;
+    Ok(Done::Passed)
+}
+
+fn browser(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    browser::run(shell)?;
     Ok(Done::Passed)
 }
 

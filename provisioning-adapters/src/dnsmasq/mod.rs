@@ -41,7 +41,7 @@ pub use fault::DnsmasqFault;
 pub use holders::Holder;
 pub use hosts::{hosts_file, read_hosts_file};
 pub use log::{LogReader, Said};
-pub use preflight::own_address;
+pub use preflight::{default_run_dir, own_address};
 pub use process::Supervisor;
 pub use programs::{BOOT_CLIENTS, BootClient, BootPrograms, Fetched, IpxeVersion, Program};
 pub use render::{Facts, RenderError, boot_url, program_url, render};

@@ -9,13 +9,32 @@ use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::{User, geteuid};
 
-use super::config::{Addresses, ConfigPath, InterfaceName, UserName};
+use super::config::{Addresses, ConfigPath, InterfaceName, ParseConfigError, UserName};
 use super::fault::DnsmasqFault;
 use super::holders;
 
 /// What dnsmasq needs of the kernel (`capabilities(7)`): the number, and what it is for.
 const CAPABILITIES: [(u32, &str); 3] =
     [(10, "open ports below 1024"), (12, "set up network interfaces"), (13, "send raw packets")];
+
+/// The folder for dnsmasq's files when none was chosen: in the data directory, or, for root, below
+/// `/run/provisioning`, since dnsmasq becomes a user to whom the data directory is closed. One folder for each data
+/// directory, so that two servers never share it.
+///
+/// # Errors
+/// When the data directory's path cannot stand in dnsmasq's configuration.
+pub fn default_run_dir(data_dir: &Path) -> Result<ConfigPath, ParseConfigError> {
+    if !geteuid().is_root() {
+        return data_dir.join("dnsmasq").try_into();
+    }
+    // FNV-1a: the same name at each start, whatever the path holds.
+    let hash = data_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    PathBuf::from(format!("/run/provisioning/{hash:016x}")).try_into()
+}
 
 /// Our address on an interface, with its network.
 ///

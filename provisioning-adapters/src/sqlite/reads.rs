@@ -1,5 +1,7 @@
 //! What is asked of the database: one statement each, so that each sees one state of it.
 
+use std::collections::BTreeMap;
+
 use provisioning_core::machine::Phase;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, ServerTypeKey, Timestamp,
@@ -23,6 +25,7 @@ macro_rules! hosts {
 }
 
 const HOST_BY_MAC: &str = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
+const COUNT_BY_PHASE: &str = "SELECT phase, count(*) AS hosts FROM hosts GROUP BY phase";
 const OVERDUE: &str = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
 const NEXT_DEADLINE: &str = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
 const OPERATION: &str =
@@ -63,6 +66,10 @@ pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostReco
         filter.limit.map_or(-1, bounded),
     ];
     all(db, sql, params, rows::host)
+}
+
+pub(super) fn count_by_phase(db: &Connection) -> Result<BTreeMap<Phase, u64>, Fault> {
+    Ok(all(db, COUNT_BY_PHASE, [], rows::phase_count)?.into_iter().collect())
 }
 
 pub(super) fn overdue(db: &Connection, at: Timestamp) -> Result<Vec<HostId>, Fault> {

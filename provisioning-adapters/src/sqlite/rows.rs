@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use provisioning_core::machine::Phase;
 use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
 use provisioning_core::ports::{HostRecord, JournalEntry, Revision, StoreError, Work, WorkId};
 use rusqlite::Row;
@@ -102,6 +103,15 @@ pub(super) fn host(row: &Row<'_>) -> Result<HostRecord, Fault> {
         registered_at: fields.time("registered_at")?,
     };
     Ok(HostRecord { host, state: fields.json("state")?, revision: Revision(fields.count("revision")?) })
+}
+
+/// A phase and how many hosts are in it.
+pub(super) fn phase_count(row: &Row<'_>) -> Result<(Phase, u64), Fault> {
+    let fields = Fields::of("hosts", row);
+    let name: String = fields.plain("phase")?;
+    let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == name);
+    let phase = phase.ok_or_else(|| fields.corrupt("phase", &format!("{name} is no phase")))?;
+    Ok((phase, fields.count("hosts")?))
 }
 
 /// Addresses divided by spaces, as the SQL puts them together.

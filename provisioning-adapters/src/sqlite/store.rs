@@ -1,9 +1,11 @@
 //! The `Store` port: each method hands a read to the readers or a write to the writer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use provisioning_core::machine::Phase;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
@@ -122,6 +124,10 @@ impl Store for SqliteStore {
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
         let filter = filter.clone();
         self.read(move |db| reads::hosts(db, &filter)).await
+    }
+
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        self.read(reads::count_by_phase).await
     }
 
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {

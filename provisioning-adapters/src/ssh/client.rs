@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use provisioning_core::model::Secret;
 use provisioning_core::ports::{BoxError, KeyPair, RemoteShell, Shell, ShellError, Target};
 use russh::client::{AuthResult, Config, DisconnectReason, Handle, Handler};
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{AlgorithmKind, Preferred};
 use tokio::time::timeout;
 
 use super::keys;
 use super::login::Login;
+use super::signing::OneTimeKey;
 
 /// Opens shells by SSH, as root, with nothing but the one-time key.
 ///
@@ -82,28 +83,20 @@ impl RemoteShell for SshShell {
     /// A target whose only keys are RSA is a `HostKeyMismatch`: we cannot check one, and so trust none.
     async fn open(&self, target: &Target, key: &Secret<String>) -> Result<Box<dyn Shell>, ShellError> {
         let address = target.address;
-        let key = readable(key)?;
+        let mut key = OneTimeKey::new(key)?;
         let pins = keys::pins(&target.host_keys);
         if pins.is_empty() {
             tracing::debug!(%address, "no ed25519 or ecdsa host key to pin");
             return Err(ShellError::HostKeyMismatch { address });
         }
         let mut session = self.connect(address, pins).await?;
-        match timeout(Self::LOGIN_TIME_LIMIT, session.authenticate(key)).await {
+        match timeout(Self::LOGIN_TIME_LIMIT, session.authenticate(&mut key)).await {
             Ok(Verdict::Accepted) => Ok(Box::new(Login::new(session))),
             Ok(Verdict::Refused) => Err(ShellError::KeyRefused { address }),
             Ok(Verdict::Unclear(source)) => Err(ShellError::Disconnected { source }),
             Err(elapsed) => Err(ShellError::Disconnected { source: Some(elapsed.into()) }),
         }
     }
-}
-
-fn readable(key: &Secret<String>) -> Result<PrivateKey, ShellError> {
-    let key = PrivateKey::from_openssh(key.expose()).map_err(|error| ShellError::BadKey { source: error.into() })?;
-    if key.is_encrypted() {
-        return Err(ShellError::BadKey { source: "it is protected by a passphrase".into() });
-    }
-    Ok(key)
 }
 
 /// Whether the host has shown a wrong key, or has none of the types that are pinned.
@@ -130,9 +123,8 @@ enum Verdict {
 
 impl Session {
     /// Shows our key. `Refused` is proof that it opens nothing here, so anything less clear is not that.
-    async fn authenticate(&mut self, key: PrivateKey) -> Verdict {
-        let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
-        match self.handle.authenticate_publickey("root", key).await {
+    async fn authenticate(&mut self, key: &mut OneTimeKey<'_>) -> Verdict {
+        match self.handle.authenticate_publickey_with("root", key.public(), None, key).await {
             Ok(AuthResult::Success) => Verdict::Accepted,
             Ok(AuthResult::Failure { partial_success: true, .. }) => {
                 Verdict::Unclear(Some("the host took the key but asks for more than a key".into()))

@@ -6,15 +6,19 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 
+use super::signing::and_clear_stack;
+
 /// An ed25519 key pair, the same for the same seed, without a comment in either half.
 pub(super) fn key_pair(seed: &Secret<[u8; 32]>) -> KeyPair {
-    let key = PrivateKey::from(Ed25519Keypair::from_seed(seed.expose()));
-    let private = key.to_openssh(LineEnding::LF).expect("an ed25519 key has an OpenSSH form");
-    let public = key.public_key().to_openssh().expect("an ed25519 key has an OpenSSH form");
-    KeyPair {
-        public: public.parse().expect("an OpenSSH public key line is an SSH public key"),
-        private: Secret::new(String::clone(&private)),
-    }
+    and_clear_stack(|| {
+        let key = PrivateKey::from(Ed25519Keypair::from_seed(seed.expose()));
+        let private = key.to_openssh(LineEnding::LF).expect("an ed25519 key has an OpenSSH form");
+        let public = key.public_key().to_openssh().expect("an ed25519 key has an OpenSSH form");
+        KeyPair {
+            public: public.parse().expect("an OpenSSH public key line is an SSH public key"),
+            private: Secret::new(String::clone(&private)),
+        }
+    })
 }
 
 /// The pins that we can check, first come first.

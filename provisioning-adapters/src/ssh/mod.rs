@@ -5,5 +5,6 @@
 mod client;
 mod keys;
 mod login;
+mod signing;
 
 pub use client::SshShell;

@@ -32,6 +32,7 @@
 //! | [`Vault`](crate::ports::Vault) | [`VaultFixture`] | [`vault_conformance!`](crate::vault_conformance) |
 //! | [`BootServer`](crate::ports::BootServer) | [`BootServerFixture`] | [`boot_server_conformance!`](crate::boot_server_conformance) |
 //! | [`RemoteShell`](crate::ports::RemoteShell) and [`Shell`](crate::ports::Shell) | [`RemoteShellFixture`] | [`remote_shell_conformance!`](crate::remote_shell_conformance) |
+//! | [`ClusterMember`](crate::ports::ClusterMember) | [`ClusterMemberFixture`] | [`cluster_member_conformance!`](crate::cluster_member_conformance) |
 //! | [`Inventory`](crate::ports::Inventory) | [`InventoryFixture`] | [`inventory_conformance!`](crate::inventory_conformance) |
 //! | [`Power`](crate::ports::Power) | [`PowerFixture`] | [`power_conformance!`](crate::power_conformance) |
 //!
@@ -40,6 +41,7 @@
 
 pub mod bookmarks;
 pub mod boot_server;
+pub mod cluster_member;
 pub mod inventory;
 mod macros;
 pub mod power;
@@ -51,6 +53,7 @@ pub mod vault;
 
 pub use bookmarks::BookmarksFixture;
 pub use boot_server::{BootServerCapabilities, BootServerFixture};
+pub use cluster_member::ClusterMemberFixture;
 pub use inventory::InventoryFixture;
 pub use power::PowerFixture;
 pub use remote_shell::{RemoteShellFixture, ShellCapabilities};

@@ -20,7 +20,10 @@ pub use discovered::{
     a_discovered_machine_is_kept_by_its_address, a_machine_with_a_host_is_not_discovered,
     the_machine_seen_longest_ago_makes_room,
 };
-pub use hosts::{hosts_are_listed_by_name, removing_a_host_keeps_its_journal, the_overdue_are_found_by_their_deadline};
+pub use hosts::{
+    hosts_are_counted_by_phase, hosts_are_listed_by_name, removing_a_host_keeps_its_journal,
+    the_overdue_are_found_by_their_deadline,
+};
 pub use journal::{
     a_reader_never_skips_an_entry, audited_entries_are_found_by_themselves, entries_are_found_by_host_and_operation,
     the_journal_keeps_the_order_of_commits,
@@ -69,6 +72,7 @@ macro_rules! __store_rules {
             work_is_listed_by_due_time,
             rescheduling_settled_work_changes_nothing,
             hosts_are_listed_by_name,
+            hosts_are_counted_by_phase,
             the_overdue_are_found_by_their_deadline,
             an_image_in_use_stays,
             an_image_is_kept_once_per_digest,

@@ -38,6 +38,16 @@ pub enum FailureReason {
         /// Its last words.
         said: String,
     },
+    /// `pvecm add` ended early, and yet the node is a member.
+    JoinUnfinished {
+        /// Its last words.
+        said: String,
+    },
+    /// An existing member of the cluster cannot be asked for a proof of the membership.
+    NoWitness {
+        /// What stands in the way.
+        said: String,
+    },
     /// After the removal the one-time key still opened the host.
     KeyStillOpens,
     /// The inventory service refused the host.
@@ -64,6 +74,8 @@ impl FailureReason {
             Self::NameTaken { .. } => "name_taken",
             Self::JoinFailed { .. } => "join_failed",
             Self::HalfJoined { .. } => "half_joined",
+            Self::JoinUnfinished { .. } => "join_unfinished",
+            Self::NoWitness { .. } => "no_witness",
             Self::KeyStillOpens => "key_still_opens",
             Self::InventoryRefused { .. } => "inventory_refused",
             Self::Unexpected { .. } => "unexpected",
@@ -88,10 +100,22 @@ impl FailureReason {
             }
             Self::JoinFailed { .. } => "mend what pvecm complains of, then resume: no reinstall is needed".into(),
             Self::HalfJoined { node, .. } => {
-                format!("run `pvecm delnode {node}` on a quorate member, then rebuild")
+                format!(
+                    "run `pvecm delnode {node}` on a quorate member, then rebuild; a cluster of one member has lost its \
+                     quorum by this: run `pvecm expected 1` there first"
+                )
+            }
+            Self::JoinUnfinished { .. } => {
+                "run `pvecm updatecerts` on the node, look at `pvecm status` there, then resume: no reinstall is needed".into()
+            }
+            Self::NoWitness { .. } => {
+                "mend proxmox.api_token or proxmox.join_fingerprint and restart the server, then resume: no reinstall is needed"
+                    .into()
             }
             Self::KeyStillOpens => {
-                "log in to the host and remove the one-time key from every authorized_keys file, then resume".into()
+                "log in at the host's console and remove the one-time key from every authorized_keys file and from whatever \
+                 brings it back, then resume"
+                    .into()
             }
             Self::InventoryRefused { .. } => "mend the entry or the request template of the inventory service, then resume".into(),
             Self::Unexpected { .. } => "read the join transcript under artefacts, then resume or rebuild".into(),
@@ -113,6 +137,8 @@ impl fmt::Display for FailureReason {
             Self::NameTaken { node } => write!(f, "the cluster has another member named {node}"),
             Self::JoinFailed { said } => write!(f, "the join failed: {said}"),
             Self::HalfJoined { node, said } => write!(f, "{node} may stand half-joined in the cluster: {said}"),
+            Self::JoinUnfinished { said } => write!(f, "the node is a member, but its join ended early: {said}"),
+            Self::NoWitness { said } => write!(f, "no member of the cluster can confirm the membership: {said}"),
             Self::KeyStillOpens => f.write_str("the one-time key still opens the host after its removal"),
             Self::InventoryRefused { said } => write!(f, "the inventory service refused the host: {said}"),
             Self::Unexpected { said } => write!(f, "unexpected: {said}"),

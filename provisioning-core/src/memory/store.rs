@@ -1,10 +1,12 @@
 //! A store in memory.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
 use super::rows::Rows;
+use crate::machine::Phase;
 use crate::model::{
     Artefact, ArtefactKind, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
@@ -64,6 +66,14 @@ impl Store for MemoryStore {
 
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
         Ok(self.rows().hosts(filter))
+    }
+
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        let mut counts = BTreeMap::new();
+        for row in self.rows().hosts.values() {
+            *counts.entry(row.state.phase()).or_insert(0) += 1;
+        }
+        Ok(counts)
     }
 
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {

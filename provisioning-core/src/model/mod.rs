@@ -1,5 +1,6 @@
 //! Parsed types: text becomes one of these at the edge, and nobody inside checks again.
 
+mod api_token;
 mod disk;
 mod facts;
 mod host;
@@ -15,6 +16,7 @@ mod site;
 mod time;
 mod token;
 
+pub use api_token::{ApiToken, ParseApiTokenError};
 pub use disk::{
     BtrfsCompress, BtrfsOptions, BtrfsRaid, DiskFault, DiskName, DiskSelection, DiskSetup, Filesystem, FilterMatch,
     Glob, LvmOptions, UdevKey, ZfsChecksum, ZfsCompress, ZfsOptions, ZfsRaid,
@@ -32,7 +34,8 @@ pub use operation::{Artefact, ArtefactKind, Operation};
 pub use secret::Secret;
 pub use server_type::{NicName, ParseNicError, ServerType};
 pub use site::{
-    Cluster, CountryCode, KEYBOARDS, Keyboard, MailAddress, ParseSiteError, PasswordHash, Site, StaticNetwork, Timezone,
+    Cluster, CountryCode, JoinSecret, KEYBOARDS, Keyboard, MailAddress, ParseSiteError, PasswordHash, Site,
+    StaticNetwork, Timezone,
 };
 pub use time::{ParseTimestampError, Timestamp};
 pub use token::{BootToken, ParseTokenError};

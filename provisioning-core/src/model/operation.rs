@@ -43,6 +43,10 @@ pub enum ArtefactKind {
     InstallReport,
     /// Commands and output of the SSH session.
     JoinTranscript,
+    /// The phone-home's body.
+    PhoneHome,
+    /// The last request for an answer file that was refused.
+    RefusedRequest,
     /// What its author asked for, under which key: a repeat of the same request is recognised by it.
     Request,
 }
@@ -58,6 +62,8 @@ impl ArtefactKind {
             Self::InstallReport => "install_report",
             Self::JoinTranscript => "join_transcript",
             Self::Request => "request",
+            Self::PhoneHome => "phone_home",
+            Self::RefusedRequest => "refused_request",
         }
     }
 }

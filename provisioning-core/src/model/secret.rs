@@ -22,6 +22,11 @@ impl<T: Zeroize> Secret<T> {
         Self(Zeroizing::new(value))
     }
 
+    /// The value, to be filled where it lies: a secret that is made elsewhere and moved in leaves its bytes there.
+    pub fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// The value itself. Keep the borrow short and never format it.
     pub fn expose(&self) -> &T {
         &self.0

@@ -65,6 +65,19 @@ pub struct Cluster {
     pub fingerprint: CertFingerprint,
     /// Root's password on that member.
     pub password: Secret<String>,
+    /// What the joining host is handed.
+    pub join_secret: JoinSecret,
+}
+
+/// What a joining host is handed to be let into the cluster, on the standard input of `pvecm add`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JoinSecret {
+    /// Root's password on the member: it needs no other way to the cluster than the host's own.
+    #[default]
+    Password,
+    /// A ticket that we get from the member right before the join: the password never leaves this server, and what
+    /// a compromised host could keep is worth nothing after two hours.
+    Ticket,
 }
 
 /// An ISO 3166 alpha-2 code in lower case, the only form that the installer takes (`reference/answer-file.md`).

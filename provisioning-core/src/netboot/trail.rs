@@ -72,6 +72,21 @@ impl Trace {
 }
 
 impl Sighted {
+    /// Whether an ordinary DHCP client does the same: an installer, an installed host, anything with a lease. Netbooting
+    /// firmware names its architecture.
+    pub fn is_ordinary(&self) -> bool {
+        match self {
+            Self::Discovered(client) | Self::LeftAlone(client) => client.arch.is_none() && !client.ipxe,
+            Self::Requested { .. } | Self::Acknowledged { .. } | Self::Denied { .. } => true,
+            Self::Offered { .. }
+            | Self::BootServerAsked { .. }
+            | Self::NoAddress { .. }
+            | Self::FileSent { .. }
+            | Self::FileMissing { .. }
+            | Self::FileBroken { .. } => false,
+        }
+    }
+
     /// With its texts cut to what the journal keeps: they come from the network.
     #[must_use]
     pub fn shortened(self) -> Self {

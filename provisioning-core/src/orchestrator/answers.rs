@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use super::Orchestrator;
 use super::apply::Along;
 use super::error::{AnswerRefusal, TokenError};
+use super::hardware::other_machine;
 use super::machines::masked;
 use crate::machine::{AnswerDecision, EventKind, answer_decision};
 use crate::model::{ArtefactKind, Operation, Secret, SystemInfo};
-use crate::ports::{EntropyExt, Happening, HostRecord, NewEntry, Source, StoreError};
+use crate::ports::{Change, EntropyExt, Happening, HostRecord, MachineRequest, NewEntry, Source, StoreError};
 use crate::render::answer::{self, AnswerInput};
 
 /// An installer's request for its answer file.
@@ -58,16 +59,16 @@ impl Orchestrator {
                 if let (AnswerRefusal::NoHost { .. }, Ok(info)) = (&refusal, &info) {
                     self.strange_installer(info, request.from, refusal.to_string()).await;
                 }
-                return Err(self.refused(host, request.from, refusal).await?);
+                return Err(self.refused(host, request, refusal).await?);
             }
         };
         let info = match info {
             Ok(info) => info,
-            Err(error) => return Err(self.refused(Some(record), request.from, error.into()).await?),
+            Err(error) => return Err(self.refused(Some(record), request, error.into()).await?),
         };
         match self.decide(&record, &operation, &info) {
             Ok(()) => self.serve(&operation, &record, &info, request).await,
-            Err(refusal) => Err(self.refused(Some(record), request.from, refusal).await?),
+            Err(refusal) => Err(self.refused(Some(record), request, refusal).await?),
         }
     }
 
@@ -120,6 +121,9 @@ impl Orchestrator {
         if !info.product.is_empty() && info.product != "pve" {
             return Err(AnswerRefusal::ForeignProduct { product: info.product.chars().take(16).collect() });
         }
+        if let (Some(known), Some(found)) = (&record.host.hardware_id, other_machine(&record.host, &info.dmi)) {
+            return Err(AnswerRefusal::OtherHardware { host, known: known.clone(), found });
+        }
         match answer_decision(&record.state, self.ports.clock.now(), &self.policy) {
             AnswerDecision::Serve | AnswerDecision::ServeAgain => Ok(()),
             AnswerDecision::AlreadyInstalled => Err(AnswerRefusal::AlreadyInstalled { host }),
@@ -150,7 +154,7 @@ impl Orchestrator {
             Err(error) => {
                 let refusal =
                     AnswerRefusal::NotInstallable { host: record.host.name.clone(), problem: error.to_string() };
-                return Err(self.refused(Some(record.clone()), request.from, refusal).await?);
+                return Err(self.refused(Some(record.clone()), request, refusal).await?);
             }
         };
         let asked = masked(&String::from_utf8_lossy(request.body), &operation.token);
@@ -159,27 +163,71 @@ impl Orchestrator {
                 self.artefact(ArtefactKind::SystemInfo, asked),
                 self.artefact(ArtefactKind::Answer, answer.masked),
             ],
+            notes: request_from(MachineRequest::Answer, request.from),
             ..Along::default()
         };
         self.apply(record.host.id, &EventKind::AnswerFetched.of(operation.id), Source::Installer, &along).await?;
         Ok(ServedAnswer { text: answer.text, content_type: answer.content_type })
     }
 
-    /// Journals a refusal, so that an operator sees why a machine stands still.
+    /// Journals a refusal and keeps the request, so that an operator sees why a machine stands still.
     async fn refused(
         &self,
         host: Option<HostRecord>,
-        from: Option<IpAddr>,
+        request: &AnswerRequest<'_>,
         refusal: AnswerRefusal,
     ) -> Result<AnswerRefusal, StoreError> {
         if matches!(refusal, AnswerRefusal::Store(_) | AnswerRefusal::Token(TokenError::Store(_))) {
             return Ok(refusal);
         }
+        let from = request.from;
         tracing::warn!(?from, %refusal, "refused an answer file");
         let what = Happening::AnswerDenied { from, why: refusal.to_string() };
         let at = self.ports.clock.now();
-        let (id, operation) = host.map_or((None, None), |record| (Some(record.host.id), record.state.operation()));
-        self.note("answer denied", NewEntry { at, host: id, operation, source: Source::Installer, what }).await?;
+        let Some(record) = host else {
+            let entry = NewEntry { at, host: None, operation: None, source: Source::Installer, what };
+            self.note("answer denied", entry).await?;
+            return Ok(refusal);
+        };
+        let id = record.host.id;
+        let entry = self.entry(id, record.state.operation(), Source::Installer, what);
+        // Whoever asks for ever shall not fill the journal.
+        if self.damper.lets_through(Some(id), "answer denied", at) {
+            self.keep_request(record, entry, request).await?;
+        }
         Ok(refusal)
     }
+
+    /// Writes an entry, and keeps the request with the operation that it was about.
+    async fn keep_request(
+        &self,
+        mut record: HostRecord,
+        entry: NewEntry,
+        request: &AnswerRequest<'_>,
+    ) -> Result<(), StoreError> {
+        while let Some(id) = record.state.running() {
+            let text = masked(&String::from_utf8_lossy(request.body), &self.operation(id).await?.token);
+            let mut change = Change::to(record.host, record.state, Some(record.revision));
+            let host = change.host.id;
+            change.artefacts = vec![(id, self.artefact(ArtefactKind::RefusedRequest, text))];
+            change.journal = vec![entry.clone()];
+            match self.ports.store.commit(change).await {
+                Ok(committed) => {
+                    self.heard_of(committed.last_seq);
+                    return Ok(());
+                }
+                Err(StoreError::Stale { .. }) => {
+                    record = self.ports.store.host(host).await?.ok_or(StoreError::NoSuchHost(host))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.ports.store.append(vec![entry]).await?;
+        self.heed_store().await
+    }
+}
+
+/// For the journal: what a machine asked, and from where; nothing when nobody knows.
+pub(super) fn request_from(request: MachineRequest, from: Option<IpAddr>) -> Vec<Happening> {
+    from.map(|from| Happening::RequestFrom { request, from }).into_iter().collect()
 }

@@ -10,13 +10,12 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::Orchestrator;
 use super::apply::Along;
-use crate::machine::{EventKind, FailureReason, HostState, JoinStep, Leg, Phase, WorkKind, boot_answer};
-use crate::model::{HostId, Timestamp};
+use crate::machine::{EventKind, WorkKind, boot_answer};
+use crate::model::Timestamp;
 use crate::ports::{
     BootEntry, BootPlan, BoxError, Entropy, EntropyExt, Happening, HostFilter, HostRecord, NewEntry, Source,
     StoreError, Work, WorkId,
 };
-use crate::render::JOIN_TIME_LIMIT_SECONDS;
 
 /// The longest sleep while something is waited for: the clock can leap, and a deadline with it.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -159,57 +158,6 @@ impl Orchestrator {
         }
         Ok(next)
     }
-
-    /// Joins go strictly one at a time: the join that holds the slot, or else the one that has waited longest,
-    /// which is given the slot. Its time runs from then.
-    async fn join_lane(&self, joins: Vec<Work>) -> Result<Vec<Work>, StoreError> {
-        if joins.is_empty() {
-            return Ok(joins);
-        }
-        let phase = |phase| HostFilter { phase: Some(phase), ..HostFilter::default() };
-        let joining = self.ports.store.hosts(&phase(Phase::Joining)).await?;
-        if self.site.cluster.is_none() {
-            for queued in joining.iter().filter(|record| place_in_lane(record) == Some(Place::Queued)) {
-                self.grant_slot(queued).await?;
-            }
-            return Ok(joins);
-        }
-        let holder = joining.iter().find(|record| place_in_lane(record) == Some(Place::Holding));
-        if let Some(holder) = holder {
-            return Ok(only(joins, holder.host.id));
-        }
-        let failed = self.ports.store.hosts(&phase(Phase::Failed)).await?;
-        let now = self.ports.clock.now();
-        if let Some(free_at) = failed.iter().filter_map(lane_free_at).filter(|at| *at > now).max() {
-            // A join may still run on a host that we gave up: look again when it must have ended.
-            return Ok(joins.into_iter().map(|work| Work { due: free_at, ..work }).collect());
-        }
-        let queued = joining.iter().filter(|record| place_in_lane(record) == Some(Place::Queued));
-        let Some(first) = queued.min_by_key(|record| (record.state.since(), record.host.id)) else {
-            return Ok(vec![]);
-        };
-        self.grant_slot(first).await?;
-        Ok(only(joins, first.host.id))
-    }
-
-    async fn grant_slot(&self, record: &HostRecord) -> Result<(), StoreError> {
-        let Some(operation) = record.state.running() else { return Ok(()) };
-        let event = EventKind::JoinSlotGranted.of(operation);
-        self.apply(record.host.id, &event, Source::Provisioning, &Along::default()).await?;
-        Ok(())
-    }
-
-    /// The hosts that wait for the join slot, the next one first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn join_queue(&self) -> Result<Vec<HostId>, StoreError> {
-        let filter = HostFilter { phase: Some(Phase::Joining), ..HostFilter::default() };
-        let mut queued = self.ports.store.hosts(&filter).await?;
-        queued.retain(|record| place_in_lane(record) == Some(Place::Queued));
-        queued.sort_by_key(|record| (record.state.since(), record.host.id));
-        Ok(queued.into_iter().map(|record| record.host.id).collect())
-    }
 }
 
 impl Jobs {
@@ -246,51 +194,6 @@ impl Jobs {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
-}
-
-/// A host's place in the join lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Queued,
-    Holding,
-}
-
-fn place_in_lane(record: &HostRecord) -> Option<Place> {
-    match &record.state {
-        HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), run } => {
-            Some(if run.deadline.is_some() { Place::Holding } else { Place::Queued })
-        }
-        HostState::Provisioning { .. } | HostState::Registered | HostState::Ready { .. } | HostState::Failed { .. } => {
-            None
-        }
-    }
-}
-
-/// Until when a join may still run on a host whose operation failed without seeing its end. Until then no other
-/// host joins, and this one is not started anew: its state would no longer tell.
-pub(super) fn lane_free_at(record: &HostRecord) -> Option<Timestamp> {
-    match &record.state {
-        HostState::Failed { during: Leg::Joining(JoinStep::Join), why, since, .. } => match why {
-            FailureReason::JoinFailed { .. } | FailureReason::NameTaken { .. } | FailureReason::HalfJoined { .. } => {
-                None
-            }
-            FailureReason::DeadlinePassed { .. }
-            | FailureReason::Cancelled
-            | FailureReason::NoHostKey
-            | FailureReason::HostKeyMismatch
-            | FailureReason::KeyLost
-            | FailureReason::KeyStillOpens
-            | FailureReason::InventoryRefused { .. }
-            | FailureReason::Unexpected { .. } => Some(*since + Duration::from_secs(JOIN_TIME_LIMIT_SECONDS + 10)),
-        },
-        HostState::Failed { .. } | HostState::Registered | HostState::Ready { .. } | HostState::Provisioning { .. } => {
-            None
-        }
-    }
-}
-
-fn only(joins: Vec<Work>, host: HostId) -> Vec<Work> {
-    joins.into_iter().filter(|work| work.host == host).collect()
 }
 
 fn boot_plan(hosts: &[HostRecord]) -> BootPlan {

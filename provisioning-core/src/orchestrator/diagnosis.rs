@@ -32,6 +32,7 @@ impl Orchestrator {
             at: self.ports.clock.now(),
             phase: record.as_ref().map(|record| record.state.phase()),
             other_nic,
+            turned_away: self.whereabouts.turns_away(self.ports.clock.now()),
             trail: &trail,
             progress,
             public_url: &self.site.public_url,

@@ -1,7 +1,9 @@
 //! What operators and machines are told when it cannot be done.
 
 use crate::machine::Phase;
-use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, ReportError, ServerTypeKey, Timestamp};
+use crate::model::{
+    HardwareId, HostId, Hostname, ImageId, MacAddr, OperationId, ReportError, ServerTypeKey, Timestamp,
+};
 use crate::ports::{Revision, StoreError, VaultError};
 
 /// Why an operator's request was not carried out. Nothing was changed.
@@ -162,6 +164,16 @@ pub enum AnswerRefusal {
         host: Hostname,
         /// The request's addresses.
         macs: Vec<MacAddr>,
+    },
+    /// The machine is another one than at the host's last installation; an operator has to confirm it.
+    #[error("{host} was machine {known} at its last installation, and this is {found}; an operator has to accept it")]
+    OtherHardware {
+        /// The host.
+        host: Hostname,
+        /// The machine that was installed last.
+        known: HardwareId,
+        /// The machine that asks.
+        found: HardwareId,
     },
     /// Another product's installer asks.
     #[error("the installer is of product {product:?}, not pve")]

@@ -1,8 +1,9 @@
 //! The orchestrator: thin async around the machine. Every change of a host's state passes `Orchestrator::apply`.
 //!
 //! Read on in `operators` (what people ask), `machines`, `answers` and `reports`
-//! (what hosts ask and tell), `sightings`, `discovery` and `diagnosis` (machines on their way here), `clockwork` (deadlines and the outbox),
-//! `work` and `join` (what is done on a host).
+//! (what hosts ask and tell), `sightings`, `discovery` and `diagnosis` (machines on their way here), `clockwork`
+//! (deadlines and the outbox), `work`, `join` and `verdict` (what is done on a host), `lane` and `witness` (when, and who
+//! confirms it).
 
 mod answers;
 mod apply;
@@ -12,14 +13,18 @@ mod diagnosis;
 mod discovery;
 mod error;
 mod feed;
+mod hardware;
 mod join;
+mod lane;
 mod machines;
 mod operators;
 mod patience;
 mod preflight;
 mod reports;
 mod sightings;
+mod verdict;
 mod whereabouts;
+mod witness;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,11 +35,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::machine::Policy;
 use crate::model::{CertFingerprint, OperationId, ServerType, ServerTypeKey, Site};
-use crate::ports::{BootServer, Clock, Entropy, Inventory, Power, RemoteShell, Store, Vault};
+use crate::ports::{BootServer, Clock, ClusterMember, Entropy, Inventory, Power, RemoteShell, Store, Vault};
 
 pub use answers::{AnswerRequest, ServedAnswer};
 pub use error::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
 pub use feed::Feed;
+pub use lane::{JoinPlace, JoinQueue, JoinTurn, JoinWait};
 pub use machines::{BootReply, BootRequest};
 pub use operators::{AddressEdit, HostEdit, NewHost, Rebuild, Started};
 pub use preflight::Preflight;
@@ -51,6 +57,8 @@ pub struct Ports {
     pub boot_server: Arc<dyn BootServer>,
     /// Root's shell on hosts.
     pub shell: Arc<dyn RemoteShell>,
+    /// An existing member of the cluster, where one may be asked.
+    pub member: Arc<dyn ClusterMember>,
     /// The operator's inventory.
     pub inventory: Arc<dyn Inventory>,
     /// The time.

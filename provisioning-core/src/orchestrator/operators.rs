@@ -4,15 +4,16 @@ use ipnet::IpNet;
 
 use super::Orchestrator;
 use super::apply::{Along, Applied};
-use super::clockwork::lane_free_at;
 use super::error::OperatorError;
+use super::lane::lane_free_at;
 use crate::machine::{EventKind, HostState, JoinStep, Leg};
 use crate::model::{
     Artefact, ArtefactKind, BootToken, Host, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Secret,
     ServerType, ServerTypeKey, Timestamp,
 };
 use crate::ports::{
-    AuditRecord, Change, EntropyExt, Happening, HostRecord, NewEntry, PowerAnswer, Revision, Source, StoreError,
+    AuditRecord, Change, EntropyExt, Happening, HostRecord, KeyPair, NewEntry, PowerAnswer, Revision, Source,
+    StoreError,
 };
 
 /// A host to register.
@@ -62,6 +63,8 @@ pub struct Rebuild {
     pub confirm: Option<String>,
     /// The request in its author's words, kept with the operation in the same commit so that a repeat is recognised.
     pub asked: Option<String>,
+    /// Whether it may be another machine than at the last installation, with a new mainboard for instance.
+    pub accept_new_hardware: bool,
 }
 
 /// A rebuild that was started.
@@ -178,6 +181,9 @@ impl Orchestrator {
         if !preflight.faults.is_empty() {
             return Err(OperatorError::NotInstallable { faults: preflight.faults });
         }
+        if rebuild.accept_new_hardware && record.host.hardware_id.is_some() {
+            self.accept_hardware(id, None).await?;
+        }
         let operation = OperationId::new(self.ports.clock.now(), self.ports.entropy.bytes());
         self.starting(|ids| ids.insert(operation));
         let asked = rebuild.asked.map(|text| self.artefact(ArtefactKind::Request, text));
@@ -201,7 +207,7 @@ impl Orchestrator {
         image: ImageId,
         asked: Option<Artefact>,
     ) -> Result<HostRecord, OperatorError> {
-        let key = self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes()));
+        let key = self.new_key_pair();
         self.ports.vault.store(id, &key.private).await?;
         let operation = Operation {
             id,
@@ -310,6 +316,13 @@ impl Orchestrator {
     /// The time, as the orchestrator sees it.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// A one-time key from fresh randomness, of which no copy is left.
+    pub(super) fn new_key_pair(&self) -> KeyPair {
+        let mut seed = Secret::new([0; 32]);
+        self.ports.entropy.fill(seed.expose_mut());
+        self.ports.shell.key_pair(&seed)
     }
 
     pub(super) fn server_type(&self, key: &ServerTypeKey) -> Result<ServerType, OperatorError> {

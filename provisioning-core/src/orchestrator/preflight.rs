@@ -3,9 +3,9 @@
 use super::Orchestrator;
 use super::error::OperatorError;
 use crate::model::{
-    BootToken, Fqdn, HostId, Image, ImageId, MemberAddr, OperationId, Secret, ServerType, SshPublicKey,
+    BootToken, Fqdn, Host, HostId, Image, ImageId, MemberAddr, OperationId, Secret, ServerType, SshPublicKey,
 };
-use crate::ports::EntropyExt;
+use crate::ports::{ClusterMemberError, chain};
 use crate::render::answer::{self, AnswerInput, Format};
 use crate::render::{BootScript, boot_script};
 
@@ -42,6 +42,7 @@ impl Orchestrator {
     pub async fn preflight(&self, id: HostId, image: Option<ImageId>) -> Result<Preflight, OperatorError> {
         let record = self.known_host(id).await?;
         let join_until = self.join_may_run_until(&record);
+        let is_running = record.state.running().is_some();
         let host = record.host;
         let image = self.image_or_default(image).await?;
         let server_type = self.server_type(&host.server_type)?;
@@ -50,10 +51,15 @@ impl Orchestrator {
             faults.push(format!("image {}: {error}", image.name));
         }
 
+        if is_running {
+            faults.push("an operation is running: cancel it first".to_owned());
+        }
         if let Some(until) = join_until {
             faults
                 .push(format!("a join that was given up may still run on {} until {until}: start it then", host.name));
         }
+
+        self.look_at_cluster(&host, &mut faults, &mut warnings).await;
 
         // Stand-ins of the right form: the real ones are made when the operation starts.
         let token = BootToken::new(OperationId::from_bytes([0; 16]), [0; 16]);
@@ -100,6 +106,44 @@ impl Orchestrator {
         })
     }
 
+    /// What a member of the cluster says against the host's joining it: found out before anything is touched.
+    async fn look_at_cluster(&self, host: &Host, faults: &mut Vec<String>, warnings: &mut Vec<String>) {
+        let Some(cluster) = &self.site.cluster else { return };
+        let member = &cluster.member;
+        let status = match self.ports.member.status().await {
+            Ok(None) => return,
+            Ok(Some(status)) => status,
+            Err(error) => {
+                let is_certain = matches!(error, ClusterMemberError::Untrusted { .. });
+                let said = format!("{member} cannot be asked about the cluster: {}", chain(&error));
+                if is_certain {
+                    faults.push(said);
+                } else {
+                    warnings.push(said);
+                }
+                return;
+            }
+        };
+        let name = &host.name;
+        if status.name.is_none() {
+            faults.push(format!("{member} is in no cluster that {name} could join: run `pvecm create NAME` there"));
+        } else if !status.quorate {
+            warnings.push(format!("{member} says that the cluster has no quorum: {name} can join only once it has"));
+        }
+        match status.node(name.as_str()) {
+            Some(_) if host.last_ready_at.is_some() => warnings.push(format!(
+                "the cluster still has {name} from before: when it is off or in its installer, and before it joins, run \
+                 `pvecm delnode {name}` on another member"
+            )),
+            Some(node) => faults.push(format!(
+                "the cluster has a node named {name} already, which is {}: name this host otherwise, or run \
+                 `pvecm delnode {name}` on a member if that node is gone for good",
+                if node.online { "online" } else { "offline" }
+            )),
+            None => {}
+        }
+    }
+
     async fn image_or_default(&self, image: Option<ImageId>) -> Result<Image, OperatorError> {
         match image {
             Some(id) => self.ports.store.image(id).await?.ok_or(OperatorError::NoSuchImage(id)),
@@ -108,6 +152,6 @@ impl Orchestrator {
     }
 
     fn stand_in_key(&self) -> SshPublicKey {
-        self.ports.shell.key_pair(&Secret::new(self.ports.entropy.bytes())).public
+        self.new_key_pair().public
     }
 }

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use super::Orchestrator;
+use super::answers::request_from;
 use super::apply::Along;
 use super::error::{ReportRefusal, TokenError};
 use super::machines::masked;
 use crate::machine::{Contact, EventKind};
 use crate::model::{ArtefactKind, HostId, InstallReport, Operation, PhoneHome, ReportError};
-use crate::ports::{Happening, Source, StoreError, chain};
+use crate::ports::{Happening, MachineRequest, Source, StoreError, chain};
 
 /// Which report a machine sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +40,18 @@ impl Orchestrator {
             Ok(_) | Err(TokenError::Unknown | TokenError::Ended(_)) => return Err(ReportRefusal::UnknownToken),
             Err(TokenError::Store(error)) => return Err(error.into()),
         };
-        let (source, event) = match report {
-            Report::Installed => (Source::Installer, installed(body)),
-            Report::PhoneHome => (Source::Host, phoned_home(body, from)),
+        let (source, event, kind, request) = match report {
+            Report::Installed => {
+                (Source::Installer, installed(body), ArtefactKind::InstallReport, MachineRequest::InstallReport)
+            }
+            Report::PhoneHome => {
+                (Source::Host, phoned_home(body, from), ArtefactKind::PhoneHome, MachineRequest::PhoneHome)
+            }
         };
         match event {
             Ok(event) => {
-                let kept = (report == Report::Installed).then(|| {
-                    let text = masked(&String::from_utf8_lossy(body), &operation.token);
-                    self.artefact(ArtefactKind::InstallReport, text)
-                });
-                let along = Along { artefacts: kept.into_iter().collect(), ..Along::default() };
+                let kept = self.artefact(kind, masked(&String::from_utf8_lossy(body), &operation.token));
+                let along = Along { artefacts: vec![kept], notes: request_from(request, from), ..Along::default() };
                 let event = event.of(operation.id);
                 self.patiently(|| self.apply(host, &event, source, &along)).await?;
                 if report == Report::Installed {

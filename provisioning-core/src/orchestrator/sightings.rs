@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Orchestrator;
 use super::whereabouts::Placed;
 use crate::model::{Dmi, MacAddr, SystemInfo};
-use crate::netboot::{Glimpse, Sighting, Trace};
+use crate::netboot::{Glimpse, Sighted, Sighting, Trace, shortened};
 use crate::ports::{Happening, NewEntry, Source, StoreError};
 
 /// Addresses of an installer's request that are looked up: NICs with a plug, mostly.
@@ -16,6 +16,9 @@ impl Orchestrator {
     /// netboot. Never fails; when the store does not answer the sighting is lost, which is logged.
     pub async fn sighted(&self, sighting: Sighting) {
         let at = self.ports.clock.now();
+        if let Sighting { mac: None, address: None, what: Sighted::NoAddress { why } } = &sighting {
+            self.whereabouts.turned_away(shortened(why), at);
+        }
         let Some((mac, placed)) = self.whereabouts.place(sighting, at) else { return };
         self.take_in_all(mac, placed).await;
     }
@@ -94,8 +97,12 @@ impl Orchestrator {
     /// dealt with.
     fn damped(&self, mac: MacAddr, glimpse: Glimpse) -> Option<Glimpse> {
         let kind = glimpse.trace.as_ref().map(Trace::kind).unwrap_or_default();
+        let is_ordinary = matches!(&glimpse.trace, Some(Trace::BootServer { what }) if what.is_ordinary());
+        if is_ordinary && !self.trail_damper.is_netbooting(mac, self.ports.clock.now()) {
+            return None;
+        }
         // By the time it is now: what waited for its machine comes late, and must not turn the damper's time back.
-        if self.trail_damper.lets_through(mac, kind, self.ports.clock.now()) {
+        if self.trail_damper.lets_through(mac, kind, is_ordinary, self.ports.clock.now()) {
             return Some(glimpse);
         }
         if self.discovery.repeat(mac, Glimpse { trace: None, ..glimpse }) {

@@ -27,6 +27,8 @@ pub(super) struct Whereabouts {
 struct Memory {
     known: BTreeMap<Ipv4Addr, (MacAddr, Timestamp)>,
     waiting: VecDeque<Placed>,
+    /// When the boot server last turned a request away without saying whose, and why.
+    turned_away: Option<(Timestamp, String)>,
 }
 
 /// A sighting, when it was made, and the address it was made by.
@@ -73,6 +75,18 @@ impl Whereabouts {
     /// Learns a machine's address; gives what was seen by that address before, while it was nobody's.
     pub(super) fn learn(&self, mac: MacAddr, address: Ipv4Addr, at: Timestamp) -> Vec<Placed> {
         self.memory().learn(mac, address, at)
+    }
+
+    /// The boot server turned away a request that nobody can tell whose it was.
+    pub(super) fn turned_away(&self, why: String, at: Timestamp) {
+        self.memory().turned_away = Some((at, why));
+    }
+
+    /// Why it lately did.
+    pub(super) fn turns_away(&self, at: Timestamp) -> Option<String> {
+        let memory = self.memory();
+        let (when, why) = memory.turned_away.as_ref()?;
+        (at.since(*when) < MEMORY).then(|| why.clone())
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -3,6 +3,7 @@
 use super::Orchestrator;
 use super::apply::Along;
 use super::join::{Join, JoinTrouble, Transcript, execute, last_words, place_foothold};
+use super::witness::Witness;
 use crate::machine::{Contact, EventKind, FailureReason, HostState, JoinStep, WorkKind};
 use crate::model::{Artefact, ArtefactKind, Fqdn, OperationId, Secret};
 use crate::ports::{
@@ -58,6 +59,9 @@ impl From<crate::ports::VaultError> for Trouble {
 /// After how many tries a key that still opens the host is a failure and not a slow sshd.
 const REVOKE_TRIES: u32 = 3;
 
+/// How much of an operation's transcript is kept.
+const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024;
+
 impl Orchestrator {
     /// Does a piece of work once and writes down how it ended.
     ///
@@ -66,8 +70,8 @@ impl Orchestrator {
     pub(super) async fn perform(&self, work: &Work) -> Result<(), StoreError> {
         let mut transcript = Transcript::default();
         let outcome = self.attempt(work, &mut transcript).await;
-        let along = Along { artefacts: self.transcript(transcript), ..Along::default() };
         let (host, operation) = (work.host, work.id.operation);
+        let along = Along { artefacts: self.transcript(operation, transcript).await?, ..Along::default() };
         match outcome {
             Ok(Done::Event(event)) => {
                 self.apply(host, &event.of(operation), source(work.id.kind), &along).await?;
@@ -139,7 +143,9 @@ impl Orchestrator {
         let key = self.key(operation).await?.ok_or(Trouble::Never(FailureReason::KeyLost))?;
         let shell = self.login(contact, &key).await?;
         let node = &record.host.name;
-        Join { shell: &*shell, operation, node, cluster, transcript }.run().await?;
+        let joined_before = self.joined_just_now(record.host.id).await?;
+        let witness = Witness { port: &*self.ports.member, member: &cluster.member, joined_before };
+        Join { shell: &*shell, operation, node, cluster, witness, transcript }.run().await?;
         shell.close().await;
         // The next step takes a refused login for proof, so that this one must succeed once more first.
         self.login(contact, &key).await?.close().await;
@@ -228,9 +234,18 @@ impl Orchestrator {
         }
     }
 
-    fn transcript(&self, transcript: Transcript) -> Vec<Artefact> {
-        let text = transcript.into_text();
-        if text.is_empty() { vec![] } else { vec![self.artefact(ArtefactKind::JoinTranscript, text)] }
+    /// The transcript goes on where an earlier step's ends; of a very long one the beginning is given up.
+    async fn transcript(&self, operation: OperationId, news: Transcript) -> Result<Vec<Artefact>, StoreError> {
+        let news = news.into_text();
+        if news.is_empty() {
+            return Ok(vec![]);
+        }
+        let kept = self.ports.store.artefacts(operation).await?;
+        let before = kept.into_iter().find(|artefact| artefact.kind == ArtefactKind::JoinTranscript);
+        let text = before.map(|artefact| artefact.text).unwrap_or_default() + &news;
+        let excess = text.len().saturating_sub(TRANSCRIPT_BYTES_MAX);
+        let from = text.char_indices().map(|(at, _)| at).find(|at| *at >= excess).unwrap_or_default();
+        Ok(vec![self.artefact(ArtefactKind::JoinTranscript, text[from..].to_owned())])
     }
 
     /// Puts work off with back-off; the leg's deadline ends the patience.

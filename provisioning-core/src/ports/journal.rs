@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{BootAnswer, EventKind, Ignored, Phase, WorkKind};
-use crate::model::{HostId, Hostname, ImageId, MacAddr, OperationId, Release, Timestamp};
+use crate::model::{HardwareId, HostId, Hostname, ImageId, MacAddr, OperationId, Release, Timestamp};
 use crate::netboot::{ClientArch, Sighted};
 
 /// One line of the journal.
@@ -68,6 +68,18 @@ pub enum Source {
     Inventory,
     /// We ourselves: deadlines, the outbox.
     Provisioning,
+}
+
+/// What a machine asked or told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineRequest {
+    /// Its installer asked for the answer file.
+    Answer,
+    /// Its installer told of the installation.
+    InstallReport,
+    /// Its first boot phoned home.
+    PhoneHome,
 }
 
 /// What happened. Variants are only ever added; no secret ever stands in one.
@@ -170,6 +182,18 @@ pub enum Happening {
         from: Option<IpAddr>,
         /// Why, in words.
         why: String,
+    },
+    /// A machine's request that changed something, and where it came from. The request itself is an artefact.
+    RequestFrom {
+        /// What it asked or told.
+        request: MachineRequest,
+        /// From where.
+        from: IpAddr,
+    },
+    /// An operator confirmed that the host is another machine now than at its last installation.
+    HardwareAccepted {
+        /// The new machine's id; `None` accepts whichever asks next.
+        hardware_id: Option<HardwareId>,
     },
     /// Something an operator should know.
     Warning {

@@ -2,6 +2,7 @@
 
 mod bookmarks;
 mod boot_server;
+mod cluster_member;
 mod error;
 mod inventory;
 mod journal;
@@ -12,9 +13,10 @@ mod vault;
 
 pub use bookmarks::Bookmarks;
 pub use boot_server::{BootEntry, BootPlan, BootServer, BootServerError};
+pub use cluster_member::{ClusterMember, ClusterMemberError, ClusterNode, ClusterStatus, NobodyToAsk};
 pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
-pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, NewEntry, Source};
+pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, MachineRequest, NewEntry, Source};
 pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};
 pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
 pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};
@@ -23,6 +25,7 @@ pub use vault::{Vault, VaultError};
 pub use {
     bookmarks::MockBookmarks,
     boot_server::MockBootServer,
+    cluster_member::MockClusterMember,
     inventory::MockInventory,
     remote_shell::{MockRemoteShell, MockShell},
     store::MockStore,

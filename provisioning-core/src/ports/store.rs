@@ -1,5 +1,7 @@
 //! Where hosts, their operations, the journal and the unfinished work are kept.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +169,7 @@ impl JournalQuery {
 /// - `rescheduling_settled_work_changes_nothing`: and tells so; settling it twice likewise. What is owed still
 ///   gets its due time, attempts and last error, and stays the same host's.
 /// - `hosts_are_listed_by_name`: and the filter's `after` and `limit` page through all of them once.
+/// - `hosts_are_counted_by_phase`: each host once; a phase that no host is in may be left out.
 /// - `the_overdue_are_found_by_their_deadline`: once it has come, and the earliest one is told.
 /// - `an_image_in_use_stays`: removing one that a running operation installs is refused with `ImageInUse`.
 /// - `an_image_is_kept_once_per_digest`: a second one with the same SHA-256 is refused with `ImageExists`.
@@ -197,6 +200,8 @@ pub trait Store: Send + Sync {
     async fn host_by_mac(&self, mac: MacAddr) -> Result<Option<HostRecord>, StoreError>;
     /// Hosts by name.
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError>;
+    /// How many hosts are in each phase.
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError>;
     /// Hosts whose deadline is not after `at`.
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError>;
     /// The earliest deadline of all.

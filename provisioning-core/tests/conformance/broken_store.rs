@@ -22,6 +22,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::ReordersTheJournal, &["the_journal_keeps_the_order_of_commits"]),
     (Fault::CommitsHalf, &["commit_is_all_or_nothing", "what_belongs_to_nothing_is_refused"]),
     (Fault::ListsHostsUnsorted, &["hosts_are_listed_by_name"]),
+    (Fault::CountsTheRegisteredOnly, &["hosts_are_counted_by_phase"]),
     (Fault::GivesAPlaceTwice, &["the_journal_keeps_the_order_of_commits"]),
     (Fault::TearsAppendsApart, &["a_reader_never_skips_an_entry"]),
     (Fault::IgnoresTheOperationOfAQuery, &["entries_are_found_by_host_and_operation"]),

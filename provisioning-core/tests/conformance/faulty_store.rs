@@ -1,10 +1,11 @@
 //! A store with a fault that can be chosen, around one without.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use provisioning_core::conformance::StoreFixture;
+use provisioning_core::machine::Phase;
 use provisioning_core::memory::MemoryStore;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
@@ -24,6 +25,7 @@ pub(super) enum Fault {
     ReordersTheJournal,
     CommitsHalf,
     ListsHostsUnsorted,
+    CountsTheRegisteredOnly,
     GivesAPlaceTwice,
     TearsAppendsApart,
     IgnoresTheOperationOfAQuery,
@@ -178,6 +180,14 @@ impl Store for BrokenStore {
             found.reverse();
         }
         Ok(found)
+    }
+
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        let mut counts = self.inner.count_by_phase().await?;
+        if self.has(Fault::CountsTheRegisteredOnly) {
+            counts.retain(|phase, _| *phase == Phase::Registered);
+        }
+        Ok(counts)
     }
 
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {

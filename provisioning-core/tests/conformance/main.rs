@@ -2,6 +2,7 @@
 
 mod broken_bookmarks;
 mod broken_boot_server;
+mod broken_cluster_member;
 mod broken_inventory;
 mod broken_power;
 mod broken_store;

@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use provisioning_core::machine::{HostState, Phase, Policy};
 use provisioning_core::memory::{MemoryStore, MemoryVault};
 use provisioning_core::model::{
-    BootToken, Cluster, DiskSelection, DiskSetup, Filesystem, HostId, Image, ImageId, LvmOptions, Release, Secret,
-    ServerType, Sha256Digest, Site, SshPublicKey, Timestamp,
+    BootToken, Cluster, DiskSelection, DiskSetup, Filesystem, HostId, Image, ImageId, JoinSecret, LvmOptions, Release,
+    Secret, ServerType, Sha256Digest, Site, SshPublicKey, Timestamp,
 };
 use provisioning_core::orchestrator::{
     AnswerRequest, BootReply, NewHost, Orchestrator, Ports, Rebuild, Report, ServerTypes,
 };
 use provisioning_core::ports::{
-    BootPlan, BootServer, BootServerError, Clock, Command, Entropy, Happening, HostRecord, Inventory, InventoryError,
-    InventoryRecord, JournalQuery, KeyPair, Output, PersonAtThePowerButton, RemoteShell, Retry, Shell, ShellError,
-    Store, Target, Vault,
+    BootPlan, BootServer, BootServerError, Clock, ClusterMember, ClusterMemberError, ClusterNode, ClusterStatus,
+    Command, Entropy, Happening, HostRecord, Inventory, InventoryError, InventoryRecord, JournalQuery, KeyPair, Output,
+    PersonAtThePowerButton, RemoteShell, Retry, Shell, ShellError, Store, Target, Vault,
 };
 use provisioning_core::render::RemoteCommand;
 use tokio::sync::oneshot;
@@ -45,6 +45,14 @@ pub(crate) struct World {
     pub(crate) join_says: Option<&'static str>,
     /// How long a join takes.
     pub(crate) join_takes: Duration,
+    /// What an existing member sees; `None` cannot be asked.
+    pub(crate) witness: Option<ClusterStatus>,
+    /// Why it cannot be asked now.
+    pub(crate) witness_fails: Option<fn() -> ClusterMemberError>,
+    /// The witness does not see who joins.
+    pub(crate) witness_is_blind: bool,
+    /// `pvecm add` ends without its last line.
+    pub(crate) join_ends_early: bool,
     /// The key stays where it was when it is revoked.
     pub(crate) revoke_does_nothing: bool,
     pub(crate) inventory_refuses: Option<Retry>,
@@ -65,6 +73,11 @@ pub(crate) struct Lab {
 impl Lab {
     /// A lab whose orchestrator runs. Call it under a paused clock.
     pub(crate) async fn new(cluster: bool) -> Self {
+        Self::handing_over(cluster, JoinSecret::Password).await
+    }
+
+    /// The same, where joining hosts are handed this.
+    pub(crate) async fn handing_over(cluster: bool, join_secret: JoinSecret) -> Self {
         let world = Arc::new(Mutex::new(World { join_takes: Duration::from_secs(20), ..World::default() }));
         let (store, vault) = (MemoryStore::new(), MemoryVault::default());
         let fakes = Fakes { world: Arc::clone(&world), start: paused_now() };
@@ -73,12 +86,13 @@ impl Lab {
             vault: Arc::new(vault.clone()),
             boot_server: Arc::new(fakes.clone()),
             shell: Arc::new(fakes.clone()),
+            member: Arc::new(fakes.clone()),
             inventory: Arc::new(fakes.clone()),
             clock: Arc::new(fakes.clone()),
             entropy: Arc::new(Counting(Mutex::new(1))),
             power: Arc::new(PersonAtThePowerButton),
         };
-        let site = Arc::new(site(cluster));
+        let site = Arc::new(site(cluster, join_secret));
         let orchestrator = orchestrator(&ports, &site);
         let mut lab = Self { orchestrator, world, store, vault, ports, site, stop: None, running: None };
         lab.add_image(Release::new(9, 2)).await;
@@ -250,7 +264,7 @@ fn orchestrator(ports: &Ports, site: &Arc<Site>) -> Arc<Orchestrator> {
     Arc::new(Orchestrator::new(ports.clone(), Arc::clone(site), Policy::default(), types))
 }
 
-fn site(cluster: bool) -> Site {
+fn site(cluster: bool, join_secret: JoinSecret) -> Site {
     let hash = format!("$6$0123456789abcdef${}", "x".repeat(86));
     Site {
         public_url: "http://10.0.0.2:8080".parse().expect("a URL"),
@@ -268,6 +282,7 @@ fn site(cluster: bool) -> Site {
             member: "pve1.lab.example".parse().expect("a member"),
             fingerprint: provisioning_core::model::CertFingerprint::new([7; 32]),
             password: Secret::new("the cluster's password".into()),
+            join_secret,
         }),
     }
 }
@@ -309,6 +324,22 @@ impl BootServer for Fakes {
     async fn apply(&self, plan: &BootPlan) -> Result<(), BootServerError> {
         self.world.lock().expect("a world").plans.push(plan.clone());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ClusterMember for Fakes {
+    async fn status(&self) -> Result<Option<ClusterStatus>, ClusterMemberError> {
+        let world = self.world.lock().expect("a world");
+        world.witness_fails.map_or_else(|| Ok(world.witness.clone()), |error| Err(error()))
+    }
+
+    async fn ticket(&self, password: &Secret<String>) -> Result<Secret<String>, ClusterMemberError> {
+        let world = self.world.lock().expect("a world");
+        match world.witness_fails {
+            Some(error) => Err(error()),
+            None => Ok(Secret::new(format!("a ticket for {} bytes", password.expose().len()))),
+        }
     }
 }
 
@@ -381,10 +412,18 @@ impl FakeShell {
                 if ends_now {
                     world.joins_at_once -= 1;
                     if says.is_none() {
-                        world.members.push(node);
+                        let sees = !world.witness_is_blind;
+                        if let Some(witness) = world.witness.as_mut().filter(|_| sees) {
+                            witness.nodes.push(ClusterNode { name: node.clone(), online: true, ip: None });
+                        }
+                        world.members.push(node.clone());
                     }
                 }
-                ("ended 0\nLogin succeeded.\n".into(), says.unwrap_or_default().into())
+                let last = match says {
+                    None if !world.join_ends_early => format!("successfully added node '{node}' to cluster.\n"),
+                    _ => String::new(),
+                };
+                (format!("ended 0\nLogin succeeded.\n{last}"), says.unwrap_or_default().into())
             }
         }
     }

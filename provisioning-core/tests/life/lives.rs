@@ -111,7 +111,7 @@ async fn joins_of_many_hosts_go_one_at_a_time() {
         hosts.push(host);
     }
     let mut feed = lab.orchestrator.feed(0);
-    while lab.orchestrator.join_queue().await.expect("memory").len() < 3 {
+    while lab.orchestrator.join_queue().await.expect("memory").waiting.len() < 3 {
         feed.next().await.expect("others wait and can be seen waiting");
     }
     for host in hosts {

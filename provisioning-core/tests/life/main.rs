@@ -4,3 +4,4 @@ mod lab;
 mod lives;
 mod sightings;
 mod troubles;
+mod witnessed;

@@ -257,6 +257,24 @@ async fn a_host_that_boots_by_its_second_nic_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ordinary_dhcp_client_is_nobody_to_be_discovered_and_leaves_no_line() {
+    let lab = Lab::new(true).await;
+    let host = lab.register(7).await;
+    for n in [7, 9] {
+        let address = Ipv4Addr::new(10, 0, 0, n);
+        lab.orchestrator.sighted(seen(n, Sighted::Discovered(DhcpClient::default()))).await;
+        lab.orchestrator.sighted(seen(n, Sighted::Requested { address })).await;
+        lab.orchestrator.sighted(seen(n, Sighted::Acknowledged { address })).await;
+    }
+    assert_eq!(lab.orchestrator.discovered().await.expect("memory"), []);
+    assert_eq!(lab.journal(host).await.len(), 1, "that it was registered");
+    let why = "no address range available".to_owned();
+    lab.orchestrator.sighted(Sighting { mac: None, address: None, what: Sighted::NoAddress { why } }).await;
+    let said = lab.orchestrator.diagnose(nic(9), None).await.expect("memory");
+    assert_eq!(said.finding, "turned_away");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_that_was_never_seen_has_a_diagnosis_too() {
     let lab = Lab::new(true).await;
     let said = lab.orchestrator.diagnose(nic(200), None).await.expect("memory");

@@ -133,6 +133,7 @@ mod tests {
         Timestamp::from_millis(seconds * 1000)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the throttle takes it")]
     fn ip(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([10, 0, 0, last]))
     }

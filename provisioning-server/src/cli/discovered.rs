@@ -119,13 +119,11 @@ async fn adopt(args: AdoptArgs) -> anyhow::Result<()> {
 /// Asks the PXE doctor.
 pub(super) async fn diagnose(args: DoctorArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.connection).await?;
-    let macs = match args.machine.parse::<MacAddr>() {
-        Ok(mac) => vec![mac.to_string()],
-        Err(_) => {
-            let host = client.get(&format!("/api/hosts/{}", encoded(&args.machine))).await?;
-            let macs = host.get("macs").and_then(Value::as_array).cloned().unwrap_or_default();
-            macs.iter().filter_map(|mac| mac.as_str().map(str::to_owned)).collect()
-        }
+    let macs = if let Ok(mac) = args.machine.parse::<MacAddr>() {
+        vec![mac.to_string()]
+    } else {
+        let host = client.get(&format!("/api/hosts/{}", encoded(&args.machine))).await?;
+        items(&host, "macs").iter().filter_map(|mac| mac.as_str().map(str::to_owned)).collect()
     };
     let mut said = vec![];
     for mac in macs {

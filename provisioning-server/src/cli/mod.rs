@@ -2,6 +2,7 @@
 
 mod ask;
 mod client;
+mod dhcp_snippet;
 mod discovered;
 mod failure;
 mod host;
@@ -110,6 +111,9 @@ enum Command {
     /// Print the manual page, or write one for each command.
     #[command(after_help = "Examples:\n  provisioning man | man -l -\n  provisioning man /usr/local/share/man/man1")]
     Man(reference::ManArgs),
+    /// Print what your own DHCP server needs to be told, filled in from the configuration.
+    #[command(after_help = dhcp_snippet::EXAMPLES)]
+    DhcpSnippet(dhcp_snippet::SnippetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +170,7 @@ impl Cli {
             Command::Watch(args) => watch::run(args).await,
             Command::Completions(args) => reference::completions(&args),
             Command::Man(args) => reference::man(&args),
+            Command::DhcpSnippet(args) => dhcp_snippet::print(&args),
         }
     }
 }
@@ -186,7 +191,14 @@ fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
     let listen: SocketAddr = config.server.listen;
     writeln!(out, "{} is in order", config.path.display())?;
     writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
+    if let Some(boot_url) = &config.site.boot_url {
+        writeln!(out, "  firmware uses {boot_url}")?;
+    }
     writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
+    match (&config.pxe.interface, config.pxe.enabled) {
+        (Some(interface), true) => writeln!(out, "  answers netbooting machines on {interface}")?,
+        _ => writeln!(out, "  leaves netbooting machines to your DHCP server: see provisioning dhcp-snippet --help")?,
+    }
     writeln!(out, "  knows {} server types of {}", config.server_types.len(), config.server_types_file.display())?;
     match &config.site.cluster {
         Some(cluster) => writeln!(out, "  hosts join the cluster of {}", cluster.member)?,

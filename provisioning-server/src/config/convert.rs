@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
-    BaseUrl, CertFingerprint, Cluster, CountryCode, Domain, Keyboard, MailAddress, MemberAddr, PasswordHash, Secret,
-    ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
+    ApiToken, CertFingerprint, Cluster, CountryCode, Domain, JoinSecret, Keyboard, MailAddress, MemberAddr,
+    PasswordHash, Secret, ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
 
 use super::reader::{Reader, Section};
 use super::server::{self, Server};
 use super::{
-    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, PxeConfig, PxeMode, RespondTo,
-    auth, notify, server_types,
+    Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, auth, notify, pxe, server_types,
 };
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
@@ -24,8 +23,8 @@ const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
-    let Server { server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
-    let pxe = pxe(root.section("pxe"), public_url.as_ref());
+    let Server { config: server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
+    let pxe = pxe::read(reader, root.section("pxe"), boot_url.as_ref().or(public_url.as_ref()));
     let hash = credentials(root.section("credentials"));
     let proxmox = proxmox(root.section("proxmox"));
     let infrastructure = infrastructure(root.section("infrastructure"));
@@ -56,6 +55,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         server,
         site,
         ssh_port: proxmox.ssh_port,
+        api_token: proxmox.api_token,
         policy,
         infrastructure,
         pxe,
@@ -68,25 +68,6 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         warnings: vec![],
         origins: Origins::default(),
     })
-}
-
-fn pxe(mut section: Section<'_>, public_url: Option<&BaseUrl>) -> PxeConfig {
-    let config = PxeConfig {
-        interface: section.text("interface").map(|(_, text)| text),
-        subnet: section.parsed_as("subnet", "a subnet such as 10.0.0.0/24").map(|(_, subnet)| subnet),
-        mode: section.word("mode", &[("proxy", PxeMode::Proxy), ("dhcp", PxeMode::Dhcp)]).unwrap_or_default(),
-        respond_to: section
-            .word("respond_to", &[("registered", RespondTo::Registered), ("all", RespondTo::All)])
-            .unwrap_or_default(),
-    };
-    if let Some((_, true)) = section.truth("enabled") {
-        let url = public_url.map_or("{server.public_url}", BaseUrl::as_str);
-        let problem = "true needs the dnsmasq adapter, which this version does not have";
-        let help = format!("set it to false and point your DHCP server at {url}/ipxe/${{mac}}");
-        section.fault("enabled", problem, Some(help));
-    }
-    section.finish();
-    config
 }
 
 fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {
@@ -109,11 +90,16 @@ struct Proxmox {
     root_ssh_keys: Vec<SshPublicKey>,
     static_network: Option<StaticNetwork>,
     cluster: Option<Cluster>,
+    api_token: Option<ApiToken>,
     ssh_port: u16,
 }
 
 fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
+    let api_token = section.secret_parsed::<ApiToken>("api_token");
     let cluster = cluster(&mut section);
+    if cluster.is_some() && api_token.is_none() {
+        no_witness(&section);
+    }
     let static_network = static_network(&mut section);
     let domain = or_default(&mut section, "domain", "internal");
     let country = or_default(&mut section, "country", "us");
@@ -138,6 +124,7 @@ fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
         root_ssh_keys,
         static_network,
         cluster,
+        api_token,
         ssh_port,
     })
 }
@@ -151,12 +138,24 @@ fn or_default<T: std::str::FromStr<Err: std::fmt::Display>>(
     if section.is_written(key) { section.parsed(key) } else { default.parse().ok() }
 }
 
+/// Joins work without, and then the joining node alone tells whether it is in the cluster.
+fn no_witness(section: &Section<'_>) {
+    if ["api_token", "api_token_file"].iter().any(|key| section.was_written(key)) {
+        return;
+    }
+    let problem = "is missing: with a token that may read the cluster (role PVEAuditor on /) an existing member confirms \
+                   every join, and names that are taken are refused beforehand";
+    section.warn(section.place().clone(), "api_token", problem);
+}
+
 fn cluster(section: &mut Section<'_>) -> Option<Cluster> {
     let fingerprint: Option<CertFingerprint> = section.parsed("join_fingerprint");
     let fingerprint_wrong = fingerprint.is_none() && section.was_written("join_fingerprint");
     let password = section.secret("join_password");
     let password_wrong =
         password.is_none() && (section.was_written("join_password") || section.was_written("join_password_file"));
+    let words = [("password", JoinSecret::Password), ("ticket", JoinSecret::Ticket)];
+    let join_secret = section.word("join_secret", &words).unwrap_or_default();
     let (place, text) = section.text("existing_node").filter(|(_, text)| !text.is_empty())?;
     let member: MemberAddr = match text.parse() {
         Ok(member) => member,
@@ -178,7 +177,7 @@ fn cluster(section: &mut Section<'_>) -> Option<Cluster> {
         let problem = format!("is missing: joining {member} needs root's password there");
         section.fault("join_password", problem, Some(help.to_owned()));
     }
-    Some(Cluster { member, fingerprint: fingerprint?, password: password?.1 })
+    Some(Cluster { member, fingerprint: fingerprint?, password: password?.1, join_secret })
 }
 
 fn static_network(section: &mut Section<'_>) -> Option<StaticNetwork> {

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use provisioning_adapters::dnsmasq::{Addresses, RespondTo};
+
 use super::fault::Place;
-use super::{AuthConfig, Config, InfrastructureConfig, LogFormat, PasswordConfig, PxeMode, RespondTo, TlsConfig};
+use super::{AuthConfig, Config, InfrastructureConfig, LogFormat, PasswordConfig, TlsConfig};
 use crate::web::span;
 
 /// A key and what is in force for it.
@@ -66,18 +68,30 @@ impl Config {
     }
 
     fn pxe_settings(&self, list: &mut List) {
-        let mode = match self.pxe.mode {
-            PxeMode::Proxy => "proxy",
-            PxeMode::Dhcp => "dhcp",
-        };
-        let respond_to = match self.pxe.respond_to {
+        let pxe = &self.pxe;
+        list.value("pxe.enabled", pxe.enabled);
+        list.optional("pxe.interface", pxe.interface.as_ref());
+        list.optional("pxe.subnet", pxe.subnet.as_ref());
+        match &pxe.addresses {
+            Addresses::Proxy => list.value("pxe.mode", "proxy"),
+            Addresses::Dhcp(pool) => {
+                list.value("pxe.mode", "dhcp");
+                list.value("pxe.range", format!("{}-{}", pool.first, pool.last));
+                list.value("pxe.lease_time", span(pool.lease_time));
+                list.optional("pxe.router", pool.router.as_ref());
+                let dns: Vec<String> = pool.dns.iter().map(ToString::to_string).collect();
+                list.optional("pxe.dns", (!dns.is_empty()).then(|| dns.join(", ")));
+            }
+        }
+        let respond_to = match pxe.respond_to {
             RespondTo::Registered => "registered",
             RespondTo::All => "all",
         };
-        list.optional("pxe.interface", self.pxe.interface.as_ref());
-        list.optional("pxe.subnet", self.pxe.subnet.as_ref());
-        list.value("pxe.mode", mode);
         list.value("pxe.respond_to", respond_to);
+        list.value("pxe.ipxe_dir", pxe.ipxe_dir.display());
+        list.value("pxe.user", &pxe.user);
+        list.optional("pxe.run_dir", pxe.run_dir.as_ref().map(|path| path.as_path().display()));
+        list.value("pxe.dnsmasq", pxe.program.display());
     }
 
     fn proxmox_settings(&self, list: &mut List) {

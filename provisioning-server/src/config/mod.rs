@@ -8,6 +8,7 @@ mod effective;
 mod fault;
 mod nearness;
 mod notify;
+mod pxe;
 mod reader;
 mod secret;
 mod server;
@@ -20,12 +21,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use provisioning_core::machine::Policy;
-use provisioning_core::model::{Secret, ServerType, ServerTypeKey, Site};
+use provisioning_core::model::{ApiToken, Secret, ServerType, ServerTypeKey, Site};
 
 pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
+pub use pxe::PxeConfig;
 
 use crate::access::{PasswordPhc, SESSION_IDLE};
 pub use reader::Origins;
@@ -52,6 +53,8 @@ pub struct Config {
     pub site: Site,
     /// The port of the hosts' SSH servers. Default 22.
     pub ssh_port: u16,
+    /// A token that may read the cluster's state; `None` takes the joining node's own word.
+    pub api_token: Option<ApiToken>,
     /// Time limits.
     pub policy: Policy,
     /// The inventory service; `None` tells nobody.
@@ -101,39 +104,6 @@ pub enum TlsConfig {
     },
     /// One that the server makes for itself and keeps in its data directory.
     SelfSigned,
-}
-
-/// `pxe`: how machines find their boot script.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PxeConfig {
-    /// The network interface of the machines' LAN.
-    pub interface: Option<String>,
-    /// Their subnet.
-    pub subnet: Option<IpNet>,
-    /// Whether addresses come from another DHCP server.
-    pub mode: PxeMode,
-    /// Who is answered.
-    pub respond_to: RespondTo,
-}
-
-/// Whether addresses come from another DHCP server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PxeMode {
-    /// From another: we only add what to boot.
-    #[default]
-    Proxy,
-    /// From us.
-    Dhcp,
-}
-
-/// Which machines are answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RespondTo {
-    /// Registered ones.
-    #[default]
-    Registered,
-    /// All, to discover unknown ones.
-    All,
 }
 
 /// `infrastructure`: the inventory service and the request that tells it of a host.

@@ -9,7 +9,7 @@ use super::{ServerConfig, TlsConfig};
 
 /// What the section says, and what of it all hosts share.
 pub(super) struct Server {
-    pub(super) server: ServerConfig,
+    pub(super) config: ServerConfig,
     pub(super) public_url: Option<BaseUrl>,
     pub(super) boot_url: Option<BaseUrl>,
     pub(super) tls_fingerprint: Option<CertFingerprint>,
@@ -48,7 +48,7 @@ pub(super) fn read(reader: &Reader, mut section: Section<'_>) -> Server {
         section.fault("tls_fingerprint", problem, None);
     }
     section.finish();
-    Server { server: ServerConfig { listen, data_dir, tls, boot_listen }, public_url, boot_url, tls_fingerprint }
+    Server { config: ServerConfig { listen, data_dir, tls, boot_listen }, public_url, boot_url, tls_fingerprint }
 }
 
 fn check_scheme(section: &Section<'_>, public_url: &BaseUrl, has_tls: bool, has_boot_url: bool) {

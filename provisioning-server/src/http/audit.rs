@@ -29,7 +29,7 @@ const PLACE_MAX: u64 = i64::MAX as u64;
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// What changes are called. What is not here is told by its method and path.
-const ACTIONS: [(&str, &str, &str); 16] = [
+const ACTIONS: [(&str, &str, &str); 26] = [
     ("POST", "/api/hosts", "register a host"),
     ("PATCH", "/api/hosts/{id}", "edit a host"),
     ("DELETE", "/api/hosts/{id}", "remove a host"),
@@ -44,6 +44,17 @@ const ACTIONS: [(&str, &str, &str); 16] = [
     ("POST", "/api/tokens", "create a token"),
     ("DELETE", "/api/tokens/{id}", "revoke a token"),
     ("POST", "/api/notify/test", "send a test message"),
+    // The same by the pages' forms.
+    ("POST", "/hosts/{host}/edit", "edit a host"),
+    ("POST", "/hosts/{host}/remove", "remove a host"),
+    ("POST", "/hosts/{host}/rebuild", "rebuild a host"),
+    ("POST", "/hosts/{host}/cancel", "cancel an operation"),
+    ("POST", "/hosts/{host}/resume", "resume a join"),
+    ("POST", "/images/import", "import an image"),
+    ("POST", "/images/{image}/remove", "remove an image"),
+    ("POST", "/images/{image}/default", "choose the default image"),
+    ("POST", "/settings/tokens", "create a token"),
+    ("POST", "/settings/tokens/{token}/revoke", "revoke a token"),
     ("POST", "/login", "log in"),
     ("POST", "/logout", "log out"),
 ];
@@ -54,7 +65,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// What a change was done to, where the path does not say: handlers put it into the extensions of their response.
 #[derive(Clone, Debug)]
-pub(super) struct Subject(pub(super) String);
+pub(crate) struct Subject(pub(crate) String);
 
 /// A change that is asked for.
 #[derive(Clone, Debug)]
@@ -77,7 +88,7 @@ impl Asked {
         let mut host = None;
         let mut shown = printable(&subject);
         // Nobody that was not recognised makes us ask the store.
-        if actor.is_some() && template.starts_with("/api/hosts/{") {
+        if actor.is_some() && ["/api/hosts/{", "/hosts/{"].iter().any(|start| template.starts_with(start)) {
             host = subject.parse().ok();
             if let Ok(record) = app.host(&subject).await {
                 host = Some(record.host.id);
@@ -143,15 +154,12 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
         let digits = behind.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
-        match (first, digits) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = behind;
-            }
+        if let (b'%', Some(byte)) = (first, digits) {
+            bytes.push(byte);
+            rest = &behind[2..];
+        } else {
+            bytes.push(*first);
+            rest = behind;
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())

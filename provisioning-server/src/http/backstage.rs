@@ -3,11 +3,12 @@
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use provisioning_core::model::Image;
+use provisioning_core::model::{Image, Secret};
 
 use super::App;
 use super::body::Fields;
 use super::problem::Problem;
+use crate::access::TokenRow;
 use crate::config::Setting;
 use crate::web::Backstage;
 
@@ -22,6 +23,22 @@ impl Backstage for AppBackstage {
 
     async fn remove_image(&self, image: &Image) -> Result<(), Problem> {
         self.0.remove_image(image).await
+    }
+
+    fn tokens(&self) -> Vec<TokenRow> {
+        self.0.operators.tokens().list()
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.operators.is_open()
+    }
+
+    async fn create_token(&self, fields: Fields) -> Result<(TokenRow, Secret<String>), Problem> {
+        self.0.create_token(fields).await
+    }
+
+    async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem> {
+        Ok(self.0.operators.revoke_token(id.to_owned()).await?)
     }
 
     fn settings(&self) -> Vec<Setting> {

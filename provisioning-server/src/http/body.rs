@@ -208,6 +208,17 @@ impl Fields {
         }
     }
 
+    /// `true` or `false`.
+    pub fn truth(&mut self, field: &'static str) -> Option<bool> {
+        match self.take(field)? {
+            Value::Bool(truth) => Some(truth),
+            other => {
+                self.fault(field, Some(other.to_string()), "must be true or false");
+                None
+            }
+        }
+    }
+
     /// A text parsed into its type.
     pub fn parsed<T: FromStr<Err: Display>>(&mut self, field: &'static str) -> Option<T> {
         let text = self.text(field)?;

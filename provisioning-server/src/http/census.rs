@@ -207,11 +207,12 @@ impl HttpBody for Sending {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the census takes it")]
     fn ip(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([10, 0, 0, last]))
     }
 
-    fn is_evicted(seat: &Arc<Seat>) -> bool {
+    fn is_evicted(seat: &Seat) -> bool {
         let mut evicted = std::pin::pin!(seat.evicted());
         evicted.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
     }
@@ -261,11 +262,6 @@ mod tests {
         let census = Census::new(ConnectionLimits { total: 10, per_source: 1 });
         let loopback = Some(IpAddr::from([127, 0, 0, 1]));
         let seats: Vec<Seat> = (0..10).map(|_| census.enter(loopback).unwrap()).collect();
-        assert!(!seats.iter().any(|seat| is_evicted_now(seat)));
-    }
-
-    fn is_evicted_now(seat: &Seat) -> bool {
-        let mut evicted = std::pin::pin!(seat.evicted());
-        evicted.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
+        assert!(!seats.iter().any(is_evicted));
     }
 }

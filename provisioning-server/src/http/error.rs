@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
-use provisioning_core::model::ServerTypeKey;
+use provisioning_core::model::{BaseUrl, ServerTypeKey};
 use provisioning_core::orchestrator::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
 use provisioning_core::ports::{Retry, StoreError, VaultError, chain};
 
@@ -132,6 +132,10 @@ impl From<AnswerRefusal> for Problem {
             AnswerRefusal::SeveralHosts { .. } | AnswerRefusal::ForeignMacs { .. } => {
                 Self::new(Kind::MacTaken, said).advise("compare the machine's addresses with the registered ones")
             }
+            AnswerRefusal::OtherHardware { host, found, .. } => Self::new(Kind::HardwareChanged, said).advise(format!(
+                "if that is meant, POST {{\"hardware_id\": \"{found}\"}} to /api/hosts/{host}/accept-hardware, then \
+                     netboot the machine again"
+            )),
             AnswerRefusal::AlreadyInstalled { .. } | AnswerRefusal::NotArmed { .. } => {
                 Self::new(Kind::NotPossibleNow, said)
             }
@@ -201,7 +205,7 @@ pub(super) async fn no_such_path(uri: axum::http::Uri) -> Response {
 }
 
 /// The answer to whatever is asked for at firmware's door and is none of firmware's business.
-pub(super) async fn not_for_firmware(uri: axum::http::Uri, public_url: provisioning_core::model::BaseUrl) -> Response {
+pub(super) fn not_for_firmware(uri: &axum::http::Uri, public_url: &BaseUrl) -> Response {
     let path = super::problem::shortened(uri.path());
     Problem::new(Kind::NoSuchPath, format!("{path} is not served to firmware, over a connection without TLS"))
         .advise(format!("use {public_url}"))

@@ -1,7 +1,8 @@
 //! `/events`: the journal as server-sent events, and how far downloads have come.
 //!
 //! An event's id is its journal entry's place: a reader that comes back with `Last-Event-ID` misses nothing, a
-//! restart of the server included. `progress` events have no id and are not repeated.
+//! restart of the server included. `progress` events, and the `fleet` events that `?fleet=true` adds (how many hosts
+//! are in each phase, and what is wrong with the configuration), have no id and are not repeated.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,8 +45,9 @@ async fn events(State(app): State<Arc<App>>, headers: HeaderMap, params: Params)
 }
 
 /// Without `Last-Event-ID` or `?after=` it begins with what happens next.
-pub(super) async fn stream(app: &App, headers: &HeaderMap, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Params) -> Result<Response, Problem> {
     let after = params.number("after", 0..=u64::MAX);
+    let with_fleet = params.truth("fleet").unwrap_or(false);
     params.finish()?;
     let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     let last = app.orchestrator.store().last_seq().await?;
@@ -53,8 +55,9 @@ pub(super) async fn stream(app: &App, headers: &HeaderMap, mut params: Params) -
     // A reader that has seen more than there is followed another database: it must load everything anew.
     let hello = if after > last { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
     let feed = app.orchestrator.feed(after.min(last));
-    let frames = stream::select(journal(feed), progress(app.downloads.clone()));
     let subscriber = app.metrics.subscriber();
+    let summaries = if with_fleet { fleet(Arc::clone(app)).left_stream() } else { stream::pending().right_stream() };
+    let frames = stream::select(stream::select(journal(feed), progress(app.downloads.clone())), summaries);
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
     let frames = frames.inspect(move |_| {
         let _open = &subscriber;
@@ -90,6 +93,33 @@ fn frames(entries: &[JournalEntry]) -> Bytes {
         write!(text, "id: {}\ndata: {data}\n\n", entry.seq).expect("a String takes everything");
     }
     text.into()
+}
+
+/// How the fleet stands: at once, then with each change.
+fn fleet(app: Arc<App>) -> impl Stream<Item = Bytes> + Send + use<> {
+    let watch = app.board.watch();
+    stream::unfold((app, watch, None), |(app, mut watch, told)| async move {
+        loop {
+            let summary = match &told {
+                None => app.board.summary(app.orchestrator.store()).await,
+                Some(_) => {
+                    watch.changed().await.ok()?;
+                    Ok(watch.borrow_and_update().clone())
+                }
+            };
+            match summary {
+                Ok(summary) if told.as_ref() != Some(&summary) => {
+                    let frame = Bytes::from(format!("event: fleet\ndata: {}\n\n", summary.to_json()));
+                    return Some((frame, (app, watch, Some(summary))));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "could not count the hosts for a subscriber, trying again");
+                    tokio::time::sleep(AFTER_TROUBLE).await;
+                }
+            }
+        }
+    })
 }
 
 /// What a subscriber has been told of downloads.

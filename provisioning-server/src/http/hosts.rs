@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use provisioning_core::machine::Phase;
-use provisioning_core::model::{Hostname, ImageId, MacAddr, ServerTypeKey};
+use provisioning_core::model::{HardwareId, Hostname, ImageId, MacAddr, ServerTypeKey};
 use provisioning_core::orchestrator::{AddressEdit, HostEdit, NewHost};
 use provisioning_core::ports::{HostFilter, HostRecord};
 use serde::Serialize;
@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(super::rebuild::rebuild))
         .routes(routes!(cancel))
         .routes(routes!(resume))
+        .routes(routes!(accept_hardware))
 }
 
 /// A page of hosts. Whoever follows the journal behind `seq` misses nothing.
@@ -82,6 +83,14 @@ struct HostEditBody {
     address: Option<String>,
 }
 
+/// The machine that is meant.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; its fields are read one by one, so that all faults are reported")]
+struct HardwareBody {
+    /// Its hardware id; the next one that reports itself when absent.
+    hardware_id: Option<String>,
+}
+
 /// List hosts, by name.
 #[utoipa::path(
     get, path = "/api/hosts", tag = "hosts", operation_id = "list_hosts",
@@ -111,7 +120,9 @@ async fn list(State(app): State<Arc<App>>, uri: Uri, mut params: Params) -> Resu
     let mut records = store.hosts(&filter).await?;
     let next = cut(&mut records, limit, |record| record.host.name.clone());
     let work = store.work().await?;
-    let hosts = records.iter().map(|record| app.host_view(record, &work)).collect();
+    let queue = app.orchestrator.join_queue().await?;
+    let view = |record: &HostRecord| app.host_view(record, &work).in_lane(queue.place_of(record.host.id));
+    let hosts = records.iter().map(view).collect();
     Ok(page(&uri, next.clone().as_deref(), &HostPage { hosts, next, seq }))
 }
 
@@ -180,7 +191,9 @@ fn macs(fields: &mut Fields, needed: bool) -> Option<Vec<MacAddr>> {
 async fn show(State(app): State<Arc<App>>, Segment(host): Segment) -> Result<Response, Problem> {
     let record = app.host(&host).await?;
     let work = app.orchestrator.store().work().await?;
-    Ok(tagged(&record, app.host_view(&record, &work)))
+    let queue = app.orchestrator.join_queue().await?;
+    let view = app.host_view(&record, &work).in_lane(queue.place_of(record.host.id));
+    Ok(tagged(&record, view))
 }
 
 /// Change a host on which no operation runs.
@@ -274,6 +287,30 @@ async fn cancel(State(app): State<Arc<App>>, Segment(host): Segment) -> Result<J
 async fn resume(State(app): State<Arc<App>>, Segment(host): Segment) -> Result<Json<HostView>, Problem> {
     let record = app.host(&host).await?;
     let record = app.orchestrator.resume(record.host.id).await?;
+    Ok(Json(app.host_view(&record, &[])))
+}
+
+/// Let the host be another machine than at its last installation.
+///
+/// Without an id the next machine that reports itself is taken: a mainboard can be accepted before anybody has seen
+/// its own.
+#[utoipa::path(
+    post, path = "/api/hosts/{id}/accept-hardware", tag = "hosts", operation_id = "accept_hardware",
+    params(("id" = String, Path, description = "The host's id or name")),
+    request_body = Option<HardwareBody>,
+    responses((status = 200, description = "The host since", body = HostView)),
+    security(("operator" = [])),
+    extensions(("x-problems" = json!(["no-such-host", "not-possible-now", "host-busy", "stale"]))),
+)]
+async fn accept_hardware(
+    State(app): State<Arc<App>>,
+    Segment(host): Segment,
+    mut fields: Fields,
+) -> Result<Json<HostView>, Problem> {
+    let hardware_id = fields.parsed::<HardwareId>("hardware_id");
+    fields.finish()?;
+    let record = app.host(&host).await?;
+    let record = app.orchestrator.accept_hardware(record.host.id, hardware_id).await?;
     Ok(Json(app.host_view(&record, &[])))
 }
 

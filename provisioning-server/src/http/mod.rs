@@ -14,6 +14,7 @@ pub mod events;
 mod headers;
 mod hosts;
 mod images;
+mod join_queue;
 mod journal;
 pub mod listen;
 mod login;
@@ -26,6 +27,7 @@ mod operations;
 mod ops;
 mod pace;
 pub mod problem;
+mod programs;
 pub mod rebuild;
 mod revision;
 mod schema;
@@ -34,6 +36,7 @@ pub mod slots;
 mod tokens;
 pub mod view;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::http::Uri;
@@ -43,13 +46,17 @@ use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use audit::Subject;
+
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
 use metrics::Metrics;
 
 use crate::config::Setting;
+use crate::netboot::Health;
 use crate::notify::Notify;
+use crate::web::board::Board;
 use crate::web::{self, Web};
 
 /// What all handlers share.
@@ -66,8 +73,14 @@ pub struct App {
     pub metrics: Metrics,
     /// Services that are told of events.
     pub notify: Notify,
+    /// The folder of the boot programs.
+    pub programs: PathBuf,
+    /// How the boot server fares.
+    pub boot_server: Health,
     /// What is wrong with the last edit of `server-types.yaml`; the classes before it stay in force.
-    pub server_type_faults: RwLock<Vec<String>>,
+    pub server_type_faults: Arc<RwLock<Vec<String>>>,
+    /// What the open pages are told of the whole fleet.
+    pub board: Arc<Board>,
     /// The configuration in force, for people to read; not set where it came from no file.
     pub settings: OnceLock<Vec<Setting>>,
     /// Becomes true when the server stops: endless streams end then.
@@ -78,12 +91,16 @@ pub struct App {
 pub fn router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
-    let pages = web::pages(Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage));
+    let web = Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage)
+        .with_board(Arc::clone(&app.board))
+        .with_sessions(!app.operators.is_open());
+    let pages = web::pages(web);
     let (operators, guarded) = OpenApiRouter::new()
         .merge(hosts::routes())
         .merge(operations::routes())
         .merge(images::routes())
         .merge(discovered::routes())
+        .merge(join_queue::routes())
         .merge(journal::routes())
         .merge(notify::routes())
         .merge(tokens::routes())
@@ -99,6 +116,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (public, described) = OpenApiRouter::new()
         .merge(machines::routes())
         .merge(artifacts::routes())
+        .merge(programs::routes())
         .merge(ops::public_routes())
         .merge(openapi::routes())
         .split_for_parts();
@@ -121,11 +139,14 @@ pub fn router(app: Arc<App>) -> Router {
 /// token, so that none is ever sent in clear.
 pub fn boot_router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
-    let (firmware, _) =
-        OpenApiRouter::new().merge(machines::boot_routes()).merge(artifacts::routes()).split_for_parts();
+    let (firmware, _) = OpenApiRouter::new()
+        .merge(machines::boot_routes())
+        .merge(artifacts::routes())
+        .merge(programs::routes())
+        .split_for_parts();
     firmware
         .with_state(Arc::clone(&app))
-        .fallback(move |uri: Uri| error::not_for_firmware(uri, app.orchestrator.site().public_url.clone()))
+        .fallback(async move |uri: Uri| error::not_for_firmware(&uri, &app.orchestrator.site().public_url))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(measure)
         .layer(map_response(headers::add_to_response))

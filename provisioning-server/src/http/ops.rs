@@ -38,6 +38,10 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
         return Err(Problem::new(Kind::TryLater, "the server is stopping").retry_after(5));
     }
     app.orchestrator.store().last_seq().await?;
+    if let Some(trouble) = app.boot_server.trouble() {
+        let problem = Problem::new(Kind::TryLater, format!("netbooting machines are not answered: {trouble}"));
+        return Err(problem.retry_after(5));
+    }
     Ok("ready\n")
 }
 

@@ -92,6 +92,7 @@ kinds! {
     HostBusy = "host-busy", CONFLICT, "The host is being provisioned";
     NotPossibleNow = "not-possible-now", CONFLICT, "The host's phase does not allow it";
     ConfirmationNeeded = "confirmation-needed", CONFLICT, "The host was ready before: its data would be lost";
+    HardwareChanged = "hardware-changed", CONFLICT, "The host is another machine than at its last installation";
     PreflightFailed = "preflight-failed", UNPROCESSABLE_ENTITY, "The host cannot be installed like this";
     Stale = "stale", CONFLICT, "The host changed meanwhile";
     PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "The host is at another revision than If-Match asks for";

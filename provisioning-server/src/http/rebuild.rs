@@ -38,6 +38,8 @@ pub(super) struct RebuildBody {
     image: Option<String>,
     /// The host's name, needed when the host was ready before: its disks will be wiped.
     confirm: Option<String>,
+    /// Whether it may be another machine than at the last installation, with a new mainboard for instance.
+    accept_new_hardware: Option<bool>,
 }
 
 /// An operation that was started.
@@ -59,6 +61,8 @@ struct Asked {
     idempotency_key: String,
     image: Option<String>,
     confirm: Option<String>,
+    #[serde(default)]
+    accept_new_hardware: bool,
 }
 
 /// Start an operation: the host is installed anew and joins its cluster.
@@ -96,9 +100,15 @@ pub(super) async fn rebuild(
     params.finish()?;
     let image = fields.text("image");
     let confirm = fields.text("confirm");
+    let accept_new_hardware = fields.truth("accept_new_hardware").unwrap_or(false);
     fields.finish()?;
     let record = app.host(&host).await?;
-    let asked = key.map(|idempotency_key| Asked { idempotency_key, image: image.clone(), confirm: confirm.clone() });
+    let asked = key.map(|idempotency_key| Asked {
+        idempotency_key,
+        image: image.clone(),
+        confirm: confirm.clone(),
+        accept_new_hardware,
+    });
     if let Some(asked) = asked.as_ref().filter(|_| !dry_run)
         && let Some(operation) = app.asked_before(&record, asked).await?
     {
@@ -113,7 +123,7 @@ pub(super) async fn rebuild(
         return Ok(Json(PreflightView::new(&preflight)).into_response());
     }
     let text = asked.as_ref().and_then(|asked| serde_json::to_string(asked).ok());
-    match app.orchestrator.start(record.host.id, Rebuild { image, confirm, asked: text }).await {
+    match app.orchestrator.start(record.host.id, Rebuild { image, confirm, accept_new_hardware, asked: text }).await {
         Ok(started) => {
             let power = match started.power {
                 PowerAnswer::Cycling => "cycling",

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use provisioning_core::model::Timestamp;
+use provisioning_core::model::{Secret, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -120,26 +120,37 @@ async fn list(State(app): State<Arc<App>>) -> Json<TokenList> {
     security(("operator" = [])),
     extensions(("x-problems" = json!(["token-name-taken", "not-possible-now", "disk-trouble"]))),
 )]
-async fn create(State(app): State<Arc<App>>, mut fields: Fields) -> Result<Response, Problem> {
-    let name = fields.required::<TokenName>("name", "what the token is for, such as ci or anna@laptop");
-    let scope = match fields.text("scope").as_deref() {
-        None | Some("full") => Scope::Full,
-        Some("read") => Scope::Read,
-        Some(other) => {
-            fields.fault("scope", Some(other.to_owned()), "must be read or full");
-            Scope::Read
-        }
-    };
-    let lifetime = fields.parsed::<Lifetime>("expires_in");
-    fields.finish()?;
-    let Some(name) = name else { return Err(Problem::new(Kind::Internal, "a missing field was not reported")) };
-    let now = app.orchestrator.now();
-    let new = NewToken { name, scope, expires: lifetime.map(|lifetime| now + lifetime.time()) };
-    let (row, token) = app.operators.create_token(new).await?;
-    let view = NewTokenView { view: TokenView::new(&row, now), token: token.expose().clone() };
+async fn create(State(app): State<Arc<App>>, fields: Fields) -> Result<Response, Problem> {
+    let (row, token) = app.create_token(fields).await?;
+    let view = TokenView::new(&row, app.orchestrator.now());
+    let view = NewTokenView { view, token: token.expose().clone() };
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     response.extensions_mut().insert(Subject(row.name.to_string()));
     Ok(response)
+}
+
+impl App {
+    /// Makes a token of the fields `name`, `scope` and `expires_in`; its text is shown once.
+    ///
+    /// # Errors
+    /// `InvalidFields`, `TokenNameTaken`, and what the token book says.
+    pub async fn create_token(&self, mut fields: Fields) -> Result<(TokenRow, Secret<String>), Problem> {
+        let name = fields.required::<TokenName>("name", "what the token is for, such as ci or anna@laptop");
+        let scope = match fields.text("scope").as_deref() {
+            None | Some("full") => Scope::Full,
+            Some("read") => Scope::Read,
+            Some(other) => {
+                fields.fault("scope", Some(other.to_owned()), "must be read or full");
+                Scope::Read
+            }
+        };
+        let lifetime = fields.parsed::<Lifetime>("expires_in");
+        fields.finish()?;
+        let Some(name) = name else { return Err(Problem::new(Kind::Internal, "a missing field was not reported")) };
+        let now = self.orchestrator.now();
+        let new = NewToken { name, scope, expires: lifetime.map(|lifetime| now + lifetime.time()) };
+        Ok(self.operators.create_token(new).await?)
+    }
 }
 
 /// Make a token worthless, at once; sessions that were opened with it end.

@@ -4,13 +4,13 @@ use provisioning_core::machine::{EventKind, FailureReason, HostState, JoinStep, 
 use provisioning_core::model::{
     Artefact, Fqdn, Hostname, Image, MemberAddr, NicName, Operation, ServerType, Timestamp,
 };
-use provisioning_core::orchestrator::Preflight;
+use provisioning_core::orchestrator::{JoinPlace, Preflight};
 use provisioning_core::ports::{Happening, HostRecord, JournalEntry, Work};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::web::waiting_for;
+use crate::web::{waiting_for, waits_in_lane};
 
 use super::downloads::Download;
 use super::schema::{ArtefactSchema, PhaseName, Time, words};
@@ -39,6 +39,9 @@ pub struct HostView {
     step: Option<&'static str>,
     /// What it waits for, in words.
     waiting_for: String,
+    /// Its place among those that wait to join; 1 is the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join_position: Option<usize>,
     /// Since when it is in its phase.
     #[schema(value_type = Time)]
     since: Timestamp,
@@ -117,6 +120,7 @@ impl HostView {
             phase: state.phase().as_str(),
             step: step(state),
             waiting_for: waiting_for(state, now),
+            join_position: None,
             since: state.since().unwrap_or(host.registered_at),
             deadline: state.deadline(),
             operation: state.operation().map(|id| id.to_string()),
@@ -128,6 +132,18 @@ impl HostView {
             revision: revision.0,
             registered_at: host.registered_at,
         }
+    }
+}
+
+impl HostView {
+    /// The same for a host that may wait for its turn to join.
+    #[must_use]
+    pub fn in_lane(mut self, place: Option<&JoinPlace>) -> Self {
+        if let Some(place) = place {
+            self.waiting_for = waits_in_lane(place);
+            self.join_position = Some(place.position);
+        }
+        self
     }
 }
 

@@ -50,7 +50,10 @@ pub struct Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("source", &self.source).field("fingerprint", &self.fingerprint()).finish()
+        f.debug_struct("Tls")
+            .field("source", &self.source)
+            .field("fingerprint", &self.fingerprint())
+            .finish_non_exhaustive()
     }
 }
 

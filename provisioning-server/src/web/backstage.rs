@@ -1,8 +1,9 @@
 //! What pages ask of the server that is not the orchestrator's: files, settings, faults of the configuration.
 
 use async_trait::async_trait;
-use provisioning_core::model::Image;
+use provisioning_core::model::{Image, Secret};
 
+use crate::access::TokenRow;
 use crate::config::Setting;
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
@@ -21,6 +22,24 @@ pub trait Backstage: Send + Sync {
     /// # Errors
     /// As `DELETE /api/images/{id}`.
     async fn remove_image(&self, image: &Image) -> Result<(), Problem>;
+
+    /// Operators' tokens, with those that are no longer in force.
+    fn tokens(&self) -> Vec<TokenRow>;
+
+    /// Whether nobody is asked for a token.
+    fn is_open(&self) -> bool;
+
+    /// Makes a token of the fields `name`, `scope` and `expires_in`. Its text is shown once.
+    ///
+    /// # Errors
+    /// As `POST /api/tokens`.
+    async fn create_token(&self, fields: Fields) -> Result<(TokenRow, Secret<String>), Problem>;
+
+    /// Revokes a token by its id or name.
+    ///
+    /// # Errors
+    /// As `DELETE /api/tokens/{id}`.
+    async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem>;
 
     /// The configuration in force; empty when it came from no file.
     fn settings(&self) -> Vec<Setting>;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use provisioning_core::machine::{HostState, JoinStep, Leg, Phase};
 use provisioning_core::model::{HostId, Timestamp};
-use provisioning_core::orchestrator::ServerTypes;
-use provisioning_core::ports::{HostRecord, StoreError};
+use provisioning_core::orchestrator::{JoinQueue, ServerTypes};
+use provisioning_core::ports::{HostRecord, StoreError, Work};
 
 use super::actions::{Action, actions};
-use super::moment::{Clock, Countdown, Moment};
-use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for};
+use super::board::News;
+use super::groups::is_active;
+use super::moment::{Ago, Clock, Countdown, Moment};
+use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for, work_words};
 use super::{Download, Web};
 
 /// A host in words.
@@ -34,6 +36,11 @@ pub(super) struct HostView {
     pub(super) operation: Option<String>,
     pub(super) download: Option<DownloadView>,
     pub(super) failure: Option<FailureView>,
+    /// What is being tried again, and why.
+    pub(super) trouble: Option<String>,
+    /// The last entry of its journal.
+    pub(super) news: Option<News>,
+    pub(super) now: Timestamp,
     pub(super) actions: [Action; 5],
 }
 
@@ -54,32 +61,6 @@ pub(super) struct FailureView {
     pub(super) resumable_until: Option<Moment>,
 }
 
-/// A group of hosts that a counter counts and filters by. A host is in several.
-#[derive(Clone, Copy)]
-pub(super) struct Group {
-    pub(super) key: &'static str,
-    pub(super) label: &'static str,
-    pub(super) holds: fn(Phase) -> bool,
-}
-
-/// All groups in the order of their counters; the first is the one shown when none is chosen.
-pub(super) const GROUPS: [Group; 7] = [
-    Group { key: "all", label: "All", holds: |_| true },
-    Group { key: "needs-you", label: "Needs you", holds: |phase| matches!(phase, Phase::Failed | Phase::PxeReady) },
-    Group { key: "waiting", label: "Waiting for power-on", holds: |phase| phase == Phase::PxeReady },
-    Group { key: "active", label: "Active", holds: is_active },
-    Group { key: "failed", label: "Failed", holds: |phase| phase == Phase::Failed },
-    Group { key: "ready", label: "Ready", holds: |phase| phase == Phase::Ready },
-    Group { key: "registered", label: "Registered", holds: |phase| phase == Phase::Registered },
-];
-
-fn is_active(phase: Phase) -> bool {
-    match phase {
-        Phase::PxeBooted | Phase::Installing | Phase::Installed | Phase::FirstBoot | Phase::Joining => true,
-        Phase::Registered | Phase::PxeReady | Phase::Ready | Phase::Failed => false,
-    }
-}
-
 impl HostView {
     pub(super) fn title(&self) -> &'static str {
         phase_title(self.phase)
@@ -90,25 +71,14 @@ impl HostView {
         STEPS[self.step - 1]
     }
 
+    /// How long ago something was last heard of it.
+    pub(super) fn heard(&self) -> Option<Ago> {
+        self.news.as_ref().map(|news| Ago { at: news.at, now: self.now })
+    }
+
     /// Whether its time is running.
     pub(super) fn is_active(&self) -> bool {
         is_active(self.phase)
-    }
-
-    /// The groups it belongs to, for the scripts' filter.
-    pub(super) fn groups(&self) -> String {
-        let keys = GROUPS.iter().filter(|group| (group.holds)(self.phase)).map(|group| group.key);
-        keys.collect::<Vec<_>>().join(" ")
-    }
-
-    /// What the search looks into, in lower case.
-    pub(super) fn haystack(&self) -> String {
-        let mut words = format!("{} {} {}", self.name, self.server_type, self.mac);
-        for mac in &self.other_macs {
-            words.push(' ');
-            words.push_str(mac);
-        }
-        words.to_lowercase()
     }
 }
 
@@ -118,7 +88,9 @@ pub(super) struct Viewer<'a> {
     now: Timestamp,
     server_types: Arc<ServerTypes>,
     has_image: bool,
-    join_queue: Vec<HostId>,
+    join_queue: JoinQueue,
+    /// What is owed, of hosts that join or register.
+    work: Vec<Work>,
 }
 
 impl<'a> Viewer<'a> {
@@ -130,8 +102,15 @@ impl<'a> Viewer<'a> {
         records: &[HostRecord],
     ) -> Result<Self, StoreError> {
         let is_any_queued = records.iter().any(|record| is_queued(&record.state));
-        let join_queue = if is_any_queued { web.orchestrator.join_queue().await? } else { vec![] };
-        Ok(Self { web, now, server_types: web.orchestrator.server_types(), has_image, join_queue })
+        let join_queue = if is_any_queued { web.orchestrator.join_queue().await? } else { JoinQueue::default() };
+        let is_any_joining = records.iter().any(|record| is_worked_on(record.state.phase()));
+        let work = if is_any_joining { web.orchestrator.store().work().await? } else { vec![] };
+        Ok(Self { web, now, server_types: web.orchestrator.server_types(), has_image, join_queue, work })
+    }
+
+    /// Hosts in words.
+    pub(super) fn views(&self, records: &[HostRecord]) -> Vec<HostView> {
+        records.iter().map(|record| self.view(record)).collect()
     }
 
     /// A host in words.
@@ -159,7 +138,7 @@ impl<'a> Viewer<'a> {
             phase,
             step: step_of(state),
             waits: waiting_for(state, self.now),
-            place_in_queue: self.join_queue.iter().position(|queued| *queued == host.id).map(|place| place + 1),
+            place_in_queue: self.join_queue.place_of(host.id).map(|place| place.position),
             since: state.since().map(Moment),
             until: deadline.map(Moment),
             left: deadline.map(|until| Countdown { until, now: self.now }),
@@ -167,9 +146,24 @@ impl<'a> Viewer<'a> {
             operation: state.operation().map(|operation| operation.to_string()),
             download,
             failure: FailureView::of(state, self.now),
+            trouble: self.trouble(state),
+            news: self.web.board.news(host.id),
+            now: self.now,
             actions: actions(state, self.now, self.has_image),
         }
     }
+
+    fn trouble(&self, state: &HostState) -> Option<String> {
+        let operation = state.running()?;
+        let owed = self.work.iter().find(|work| work.id.operation == operation && work.last_error.is_some())?;
+        let error = owed.last_error.as_deref()?;
+        Some(format!("try {} to {} failed: {error}; it will be tried again", owed.attempts, work_words(owed.id.kind)))
+    }
+}
+
+/// Whether work is done for hosts in this phase, which may have to be tried again.
+fn is_worked_on(phase: Phase) -> bool {
+    matches!(phase, Phase::FirstBoot | Phase::Joining)
 }
 
 fn is_queued(state: &HostState) -> bool {
@@ -194,25 +188,5 @@ impl FailureView {
             during: phase_title(during.phase()),
             resumable_until: resumable_until.filter(|until| now < *until).map(Moment),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_phase_is_counted_in_a_group_beside_all() {
-        for phase in Phase::ALL {
-            let groups = GROUPS.iter().filter(|group| (group.holds)(phase)).count();
-            assert!(groups >= 2, "{phase} is in {groups} groups");
-        }
-    }
-
-    #[test]
-    fn a_person_is_needed_where_something_failed_or_a_machine_must_be_powered_on() {
-        let needs_you = GROUPS.into_iter().find(|group| group.key == "needs-you").expect("it is in the list").holds;
-        let needing: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| needs_you(*phase)).collect();
-        assert_eq!(needing, [Phase::PxeReady, Phase::Failed]);
     }
 }

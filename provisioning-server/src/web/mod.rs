@@ -7,9 +7,12 @@ mod actions;
 mod activity;
 mod assets;
 mod backstage;
+pub mod board;
 mod diff;
+mod discovered;
 mod fleet;
 mod forms;
+mod groups;
 mod headers;
 mod history;
 mod host;
@@ -19,6 +22,7 @@ mod login;
 mod moment;
 mod page;
 mod reference;
+mod roster;
 mod settings;
 mod typical;
 mod words;
@@ -28,7 +32,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use provisioning_core::model::{MacAddr, OperationId};
 use provisioning_core::netboot::doctor::{Diagnosis, Progress};
 use provisioning_core::orchestrator::Orchestrator;
@@ -36,12 +40,14 @@ use provisioning_core::ports::StoreError;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use board::Board;
+
 use self::typical::Typical;
 
 pub use backstage::Backstage;
 pub use login::login_page;
 pub(crate) use reference::{api_page, problems_page};
-pub use words::{phase_title, sentence, span, waiting_for, what_happens_at_deadline};
+pub use words::{phase_title, sentence, span, waiting_for, waits_in_lane, what_happens_at_deadline};
 
 /// How far a machine's download of kernel and initrd has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -93,12 +99,27 @@ pub struct Web {
     downloads: Arc<dyn Downloads>,
     backstage: Arc<dyn Backstage>,
     typical: Arc<Mutex<Typical>>,
+    board: Arc<Board>,
+    has_sessions: bool,
 }
 
 impl Web {
     /// Pages over an orchestrator's hosts, the downloads of its machines, and the server behind them.
     pub fn new(orchestrator: Arc<Orchestrator>, downloads: Arc<dyn Downloads>, backstage: Arc<dyn Backstage>) -> Self {
-        Self { orchestrator, downloads, backstage, typical: Arc::default() }
+        let board = Arc::new(Board::new(Arc::default(), vec![]));
+        Self { orchestrator, downloads, backstage, typical: Arc::default(), board, has_sessions: false }
+    }
+
+    /// With a board that follows the journal.
+    #[must_use]
+    pub fn with_board(self, board: Arc<Board>) -> Self {
+        Self { board, ..self }
+    }
+
+    /// For operators who have logged in, and may log out.
+    #[must_use]
+    pub fn with_sessions(self, has_sessions: bool) -> Self {
+        Self { has_sessions, ..self }
     }
 }
 
@@ -118,8 +139,11 @@ pub fn pages(web: Web) -> Router {
         .route("/images", get(images::page))
         .route("/activity", get(activity::page))
         .route("/settings", get(settings::page))
-        .route("/fragments/hosts", get(fleet::fragments))
-        .route("/fragments/hosts/{host}", get(fleet::fragment))
+        .route("/fragments/hosts", get(fleet::rows))
+        .route("/fragments/hosts/{host}", get(fleet::row))
+        .route("/fragments/discovered", get(discovered::fragment))
+        .route("/discovered/{mac}/dismiss", post(discovered::dismiss))
+        .route("/fragments/fleet", get(fleet::index))
         .route("/fragments/hosts/{host}/page", get(host::fragment))
         .route("/fragments/images", get(images::fragment))
         .route("/fragments/activity", get(activity::fragment))

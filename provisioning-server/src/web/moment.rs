@@ -53,6 +53,24 @@ impl fmt::Display for Clock {
 /// Digits and words of our own making: nothing in it needs escaping.
 impl HtmlSafe for Clock {}
 
+/// How long ago something was: `3 s ago`. It counts on by script.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ago {
+    /// When it was.
+    pub(super) at: Timestamp,
+    /// When the page was made.
+    pub(super) now: Timestamp,
+}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#"<span class="ago" data-at="{}">{} ago</span>"#, self.at.as_millis(), span(self.now.since(self.at)))
+    }
+}
+
+/// Digits and words of our own making: nothing in it needs escaping.
+impl HtmlSafe for Ago {}
+
 /// How long until something ends: `57 min 47 s`. It counts on by script.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Countdown {
@@ -95,6 +113,8 @@ mod tests {
         );
         let late = Clock { now: at(1200), ..clock };
         assert!(late.to_string().starts_with(r#"<span class="clock late""#));
+        let ago = Ago { at: at(0), now: at(61) }.to_string();
+        assert_eq!(ago, r#"<span class="ago" data-at="0">1 min 1 s ago</span>"#);
         let open = Clock { until: None, ..clock };
         assert_eq!(open.to_string(), r#"<span class="clock" data-since="0">2 min 13 s</span>"#);
     }

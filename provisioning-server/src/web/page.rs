@@ -7,18 +7,41 @@ use provisioning_core::model::{HostId, Hostname, Timestamp};
 use provisioning_core::ports::{HostRecord, StoreError};
 
 use super::Web;
+use super::board::{Notice, Summary};
+use super::groups::Group;
 use super::moment::Moment;
 
 /// The frame around a page: when it was made and up to which journal entry, so that the live feed goes on there.
 pub(super) struct Frame {
     pub(super) seq: u64,
     pub(super) now: Timestamp,
+    pub(super) summary: Summary,
+    /// Whether there is a session to end.
+    pub(super) has_session: bool,
 }
 
 impl Frame {
     /// To be made *before* the page's data are read: what changes in between is then told twice, and never lost.
     pub(super) async fn of(web: &Web) -> Result<Self, StoreError> {
-        Ok(Self { seq: web.orchestrator.store().last_seq().await?, now: web.orchestrator.now() })
+        let store = web.orchestrator.store();
+        let (seq, now) = (store.last_seq().await?, web.orchestrator.now());
+        let summary = web.board.summary(store).await?;
+        Ok(Self { seq, now, summary, has_session: web.has_sessions })
+    }
+
+    /// How many hosts need a person.
+    pub(super) fn needs_you(&self) -> u64 {
+        self.summary.count(Group::named("needs-you").holds)
+    }
+
+    /// How many hosts have failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.summary.count(Group::named("failed").holds)
+    }
+
+    /// What is wrong with the configuration.
+    pub(super) fn notices(&self) -> &[Notice] {
+        self.summary.notices()
     }
 
     pub(super) fn moment(&self) -> Moment {
@@ -45,8 +68,12 @@ pub(super) enum PageError {
     NoSuchHost(String),
     /// No such image, by the id or name that was asked for.
     NoSuchImage(String),
+    /// No such token, by the id that was asked for.
+    NoSuchToken,
     /// No such text, of this operation and host.
     NoSuchArtefact,
+    /// No machine can have this for its address.
+    NoSuchMachine(String),
     /// The request asks for more than one answer holds.
     TooMany { max: usize },
     /// The store did not answer.
@@ -86,12 +113,28 @@ impl IntoResponse for PageError {
                     what_to_do: "It may have been removed: look for it among the images.",
                 },
             ),
+            Self::NoSuchToken => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such token",
+                    text: "No token has this id.".to_owned(),
+                    what_to_do: "The settings list those that there are.",
+                },
+            ),
             Self::NoSuchArtefact => (
                 StatusCode::NOT_FOUND,
                 Problem {
                     title: "No such file",
                     text: "This operation of this host has left no such text.".to_owned(),
                     what_to_do: "The host's page lists what there is.",
+                },
+            ),
+            Self::NoSuchMachine(asked) => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such machine",
+                    text: format!("“{asked}” is no address of a network card."),
+                    what_to_do: "Go to the fleet and look from there.",
                 },
             ),
             Self::TooMany { max } => (

@@ -1,18 +1,22 @@
 //! The settings page: the configuration in force, the server types, and what this server is.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
-use provisioning_core::model::{Hostname, NicName, ServerType};
+use provisioning_core::model::{Hostname, NicName, ServerType, Timestamp};
+use serde::Deserialize;
 
 use super::Web;
+use super::moment::Moment;
 use super::page::{Frame, PageError, html};
+use crate::access::{Scope, TokenRow};
 use crate::config::{Setting, Shown};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct SettingsPage {
     frame: Frame,
+    notice: Option<&'static str>,
     body: SettingsBody,
 }
 
@@ -21,6 +25,8 @@ struct SettingsPage {
 struct SettingsBody {
     types: Vec<TypeView>,
     type_faults: Vec<String>,
+    tokens: Vec<TokenView>,
+    is_open: bool,
     sections: Vec<Section>,
     about: Vec<(&'static str, String)>,
 }
@@ -34,6 +40,45 @@ struct TypeView {
     nic: String,
     prefix: String,
     gpu: String,
+}
+
+/// An operator's token in words; never its text.
+struct TokenView {
+    id: String,
+    name: String,
+    scope: &'static str,
+    created: Moment,
+    expires: Option<Moment>,
+    last_used: Option<Moment>,
+    /// In the style sheet, and as a word.
+    tone: &'static str,
+    state: &'static str,
+    is_alive: bool,
+}
+
+impl TokenView {
+    fn of(row: &TokenRow, now: Timestamp) -> Self {
+        let is_alive = row.is_alive(now);
+        let (tone, state) = match row.revoked {
+            Some(_) => ("bad", "revoked"),
+            None if is_alive => ("good", "in force"),
+            None => ("warn", "expired"),
+        };
+        Self {
+            id: row.id.to_string(),
+            name: row.name.to_string(),
+            scope: match row.scope {
+                Scope::Full => "may change everything",
+                Scope::Read => "may only read",
+            },
+            created: Moment(row.created),
+            expires: row.expires.map(Moment),
+            last_used: row.last_used.map(Moment),
+            tone,
+            state,
+            is_alive,
+        }
+    }
 }
 
 /// The settings below one key of the file.
@@ -52,10 +97,18 @@ struct SettingView {
     from: Option<String>,
 }
 
+/// What was done on the way here, by a form.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    done: String,
+}
+
 /// `GET /settings`.
-pub(super) async fn page(State(web): State<Web>) -> Result<Response, PageError> {
+pub(super) async fn page(State(web): State<Web>, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
     let frame = Frame::of(&web).await?;
-    Ok(html(&SettingsPage { frame, body: body(&web) }))
+    let notice = (wanted.done == "revoked").then_some("The token was revoked.");
+    Ok(html(&SettingsPage { frame, notice, body: body(&web) }))
 }
 
 /// `GET /fragments/settings`: the page's sections without the frame around them.
@@ -65,9 +118,15 @@ pub(super) async fn fragment(State(web): State<Web>) -> Response {
 
 fn body(web: &Web) -> SettingsBody {
     let types = web.orchestrator.server_types();
+    let now = web.orchestrator.now();
+    let mut tokens = web.backstage.tokens();
+    // Those in force first, then the latest made.
+    tokens.sort_by_key(|row| (!row.is_alive(now), std::cmp::Reverse(row.created)));
     SettingsBody {
         types: types.values().map(TypeView::of).collect(),
         type_faults: web.backstage.server_type_faults(),
+        tokens: tokens.iter().map(|row| TokenView::of(row, now)).collect(),
+        is_open: web.backstage.is_open(),
         sections: sections(web.backstage.settings()),
         about: about(web),
     }

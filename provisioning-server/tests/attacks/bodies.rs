@@ -60,9 +60,9 @@ async fn bombs_are_refused_or_taken_for_useless_reports() {
     for (path, with_token) in doors(&host, &token) {
         for bomb in &bombs {
             let status = sent(&lab, &path, with_token, bomb.clone()).await.expect("it is answered");
-            assert!(status < 500, "{path}: {status} to {:.40}", bomb);
+            assert!(status < 500, "{path}: {status} to {bomb:.40}");
             let is_report = path.contains("/installed") || path.contains("/phone-home");
-            assert!(status >= 400 || is_report, "{path}: {status} to {:.40}", bomb);
+            assert!(status >= 400 || is_report, "{path}: {status} to {bomb:.40}");
         }
     }
     assert_eq!(lab.phase(&host).await, "pxe_booted");
@@ -73,7 +73,8 @@ async fn bombs_are_refused_or_taken_for_useless_reports() {
 async fn endless_bodies_are_cut_off_and_the_server_goes_on() {
     let (lab, host, token) = armed().await;
     for (path, with_token) in doors(&host, &token) {
-        let endless = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b' '; 64 << 10])));
+        let spaces = Bytes::from(vec![b' '; 64 << 10]);
+        let endless = stream::repeat_with(move || Ok::<_, Infallible>(spaces.clone()));
         let status = sent(&lab, &path, with_token, Body::wrap_stream(endless)).await;
         // A report is taken although it is no use; everything else is refused, or the connection ends.
         let is_report = path.contains("/installed") || path.contains("/phone-home");

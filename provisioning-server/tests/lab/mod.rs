@@ -8,13 +8,14 @@ use provisioning_core::machine::Policy;
 use provisioning_core::memory::{MemoryStore, MemoryVault};
 use provisioning_core::model::{PasswordHash, ServerType, Site};
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{NoInventory, PersonAtThePowerButton};
+use provisioning_core::ports::{NoInventory, NobodyToAsk, PersonAtThePowerButton};
 use provisioning_server::config::load_server_types;
 use provisioning_server::http::auth::{Access, TokenDigest};
 use provisioning_server::http::census::ConnectionLimits;
 use provisioning_server::http::listen;
 use provisioning_server::http::metrics::Metrics;
 use provisioning_server::images::import::ImageStore;
+use provisioning_server::netboot::Netboot;
 use provisioning_server::notify::Notify;
 use provisioning_server::plan_log::PlanLog;
 use provisioning_server::server::{Running, Server, Setup};
@@ -31,7 +32,7 @@ pub(crate) struct Lab {
     pub(crate) server: Running,
     pub(crate) base: String,
     pub(crate) client: Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What a server said.
@@ -91,6 +92,7 @@ impl Lab {
             vault: Arc::new(MemoryVault::default()),
             boot_server: Arc::new(PlanLog::default()),
             shell: Arc::new(SshShell::new()),
+            member: Arc::new(NobodyToAsk),
             inventory: Arc::new(NoInventory),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -106,9 +108,16 @@ impl Lab {
             metrics: Metrics::default(),
             tls: None,
             notify,
+            netboot: Netboot::without_service(dir.path()),
+            warnings: vec![],
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, _dir: dir }
+        Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }
+    }
+
+    /// The folder of its files, boot programs among them.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// A request without an operator's token.

@@ -6,6 +6,7 @@
 mod history;
 mod journal;
 mod killed;
+mod memory;
 mod schedule;
 mod server;
 mod tls;

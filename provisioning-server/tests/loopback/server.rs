@@ -108,6 +108,11 @@ impl Server {
         kill(pid, Signal::SIGHUP).unwrap();
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.child.is_none()
     }

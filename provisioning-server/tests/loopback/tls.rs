@@ -74,15 +74,15 @@ async fn certificate(server: &mut Server) -> String {
 }
 
 /// Operators' paths are not there at all, so that nobody sends a token in clear; nor does the other door speak HTTP.
-async fn firmwares_door_is_for_firmware(server: &mut Server, boot: &str, options: &FleetOptions) {
+async fn firmwares_door_is_for_firmware(server: &mut Server, door: &str, options: &FleetOptions) {
     let client = until_served(server, options.ca_pem.as_ref().unwrap()).await;
     for path in ["/api/hosts", "/", "/login", "/api/boot/answer", "/assets/style.css", "/events"] {
-        let answer = client.get(format!("{boot}{path}")).bearer_auth(TOKEN).send().await.unwrap();
+        let answer = client.get(format!("{door}{path}")).bearer_auth(TOKEN).send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
         assert!(status == 404 && text.contains(server.base()), "{path}: {status} {text}");
     }
-    let script = client.get(format!("{boot}/ipxe/52:54:00:99:99:99")).send().await.unwrap();
+    let script = client.get(format!("{door}/ipxe/52:54:00:99:99:99")).send().await.unwrap();
     assert_eq!(script.status(), 404, "nothing is to be installed on a stranger");
     assert!(script.text().await.unwrap().contains("no-such-host"));
     let in_clear = client.get(server.base().replace("https:", "http:")).send().await;
@@ -92,7 +92,7 @@ async fn firmwares_door_is_for_firmware(server: &mut Server, boot: &str, options
 /// A client that trusts this certificate alone, once it was served.
 async fn until_served(server: &mut Server, pem: &str) -> Client {
     let mut looks = interval(Duration::from_millis(50));
-    let served = async {
+    let answered = async {
         loop {
             looks.tick().await;
             server.lives();
@@ -105,5 +105,5 @@ async fn until_served(server: &mut Server, pem: &str) -> Client {
             }
         }
     };
-    timeout(Duration::from_secs(60), served).await.expect("it is served under this certificate")
+    timeout(Duration::from_secs(60), answered).await.expect("it is served under this certificate")
 }

@@ -80,6 +80,12 @@ struct ServerArgs {
     /// The server's base address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
+    /// Where firmware boots from, when the server has a door without TLS for it
+    #[arg(long, value_name = "URL")]
+    boot_server: Option<String>,
+    /// The certificate of a server that made its own, as PEM: tls/cert.pem of its data directory
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// The operator's token; it is seen in the process list, so prefer the variable or --token-file
     #[arg(long, env = "PROVISIONING_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
     token: Option<String>,
@@ -189,6 +195,10 @@ fn write_iso(args: &IsoArgs) -> anyhow::Result<ExitCode> {
 
 fn options(args: &ServerArgs) -> anyhow::Result<FleetOptions> {
     let mut options = FleetOptions::new(&args.server);
+    options.boot_server.clone_from(&args.boot_server);
+    if let Some(file) = &args.ca_file {
+        options.ca_pem = Some(std::fs::read_to_string(file).with_context(|| format!("--ca-file {}", file.display()))?);
+    }
     options.token = match &args.token_file {
         Some(file) => Some(secret(file)?),
         None => args.token.clone().map(Secret::new),

@@ -74,9 +74,10 @@ fn explains(fault: Fault, during: Leg, why: &FailureReason) -> bool {
         FailureReason::HostKeyMismatch => fault == F::ForeignHostKey,
         FailureReason::KeyStillOpens => fault == F::KeysComeBack,
         FailureReason::InventoryRefused { .. } => fault == F::InventoryRefused,
-        FailureReason::NameTaken { .. } | FailureReason::JoinFailed { .. } | FailureReason::HalfJoined { .. } => {
-            a_join_broke()
-        }
+        FailureReason::NameTaken { .. }
+        | FailureReason::JoinFailed { .. }
+        | FailureReason::HalfJoined { .. }
+        | FailureReason::JoinUnfinished { .. } => a_join_broke(),
         FailureReason::DeadlinePassed { .. } if fault == F::ClockForward => true,
         FailureReason::DeadlinePassed { .. } => match during {
             Leg::PxeReady => false,
@@ -93,6 +94,7 @@ fn explains(fault: Fault, during: Leg, why: &FailureReason) -> bool {
         FailureReason::Cancelled
         | FailureReason::NoHostKey
         | FailureReason::KeyLost
+        | FailureReason::NoWitness { .. }
         | FailureReason::Unexpected { .. } => false,
     }
 }

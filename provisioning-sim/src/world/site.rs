@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisioning_core::model::{
-    CertFingerprint, Cluster, DiskSelection, DiskSetup, Filesystem, Image, ImageId, LvmOptions, Release, Secret,
-    ServerType, ServerTypeKey, Sha256Digest, Site, SshPublicKey, Timestamp,
+    CertFingerprint, Cluster, DiskSelection, DiskSetup, Filesystem, Image, ImageId, JoinSecret, LvmOptions, Release,
+    Secret, ServerType, ServerTypeKey, Sha256Digest, Site, SshPublicKey, Timestamp,
 };
 use provisioning_core::orchestrator::ServerTypes;
 
@@ -57,6 +57,7 @@ pub(super) fn site() -> Arc<Site> {
             member: "founder1.lab.example".parse().expect("a member"),
             fingerprint: CertFingerprint::new(FINGERPRINT),
             password: Secret::new(PASSWORD.to_owned()),
+            join_secret: JoinSecret::Password,
         }),
     })
 }

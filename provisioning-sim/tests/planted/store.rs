@@ -159,6 +159,10 @@ impl Store for BrokenStore {
         Ok(hosts)
     }
 
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        self.inner.count_by_phase().await
+    }
+
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {
         let behind = if self.bug == Bug::ExpiresLate { Duration::from_secs(600) } else { Duration::ZERO };
         self.inner.overdue(at - behind).await

@@ -148,7 +148,7 @@ build_disk() {
   mkdir -p "$tools/tmp"
   cat >"$tools/tmp/grub.cfg" <<END
 search --no-floppy --set=root --label lab-root
-linux /boot/linux26 root=/dev/vda2 rw quiet console=ttyS0
+linux /boot/linux26 root=/dev/vda2 rw quiet no_timer_check console=ttyS0
 initrd /boot/initrd.img
 boot
 END

@@ -60,6 +60,9 @@ pub(crate) struct LabArgs {
     /// Machines that run at the same time; each takes a core and 1 GiB of memory
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     parallel: u8,
+    /// Try this `provisioning` program instead of building one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Run machines by KVM instead of by translation; OVMF does not start on every KVM
     #[arg(long)]
     kvm: bool,
@@ -70,7 +73,7 @@ pub(crate) struct LabArgs {
 
 impl Default for LabArgs {
     fn default() -> Self {
-        Self { cases: vec![], list: false, parallel: 2, kvm: false, keep_consoles: false }
+        Self { cases: vec![], list: false, parallel: 2, program: None, kvm: false, keep_consoles: false }
     }
 }
 
@@ -93,7 +96,10 @@ pub(crate) fn run(shell: &Shell, args: &LabArgs) -> anyhow::Result<()> {
     if let Some(missing) = what_is_missing() {
         bail!("{missing}");
     }
-    let program = build_server(shell)?;
+    let program = match &args.program {
+        Some(program) => program.canonicalize().with_context(|| program.display().to_string())?,
+        None => build_server(shell)?,
+    };
     let images = Images::ready(shell)?;
     footprint::remove_stale()?;
     let footprint = Footprint::leave()?;

@@ -96,7 +96,6 @@ fn configuration(settings: Settings, member: &Member, ipxe: &Path) -> anyhow::Re
             format!("  mode: dhcp\n  subnet: {SUBNET}\n  range: {first}-{last}\n  router: {GATEWAY}\n  dns: [{DHCP}]\n")
         }
     };
-    let _x = (pxe, ipxe);
     Ok(format!(
         "\
 server:
@@ -104,8 +103,11 @@ server:
   listen: {SERVER}:8080
   data_dir: data
 pxe:
-  enabled: false
-proxmox:
+  enabled: true
+  interface: eth0
+  ipxe_dir: {ipxe}
+  run_dir: netboot
+{pxe}proxmox:
   existing_node: {MEMBER}
   join_fingerprint: \"{fingerprint}\"
   join_password_file: {password}
@@ -116,6 +118,7 @@ credentials:
 timeouts:
   installing: 4m
 ",
+        ipxe = ipxe.display(),
         password = password.display(),
         hash = hash.trim(),
     ))

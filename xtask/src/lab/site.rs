@@ -41,7 +41,6 @@ pub(crate) struct Site {
     bench: Arc<Bench>,
     folder: PathBuf,
     lan: Lan,
-    _interim: Service,
     dhcp: Mutex<Option<Service>>,
     member: Mutex<Member>,
     server: Mutex<Server>,
@@ -59,7 +58,6 @@ impl Site {
             Settings::ProxyDhcp => Some(ordinary_dhcp(&lan, &folder)?),
             Settings::FullDhcp => None,
         };
-        let interim = interim_netboot(&lan, &folder, &bench.images.ipxe())?;
         let script = bench.scripts.join("member.sh");
         let member = Member::start(&lan, &script, &folder)?;
         let ipxe = bench.images.ipxe();
@@ -70,7 +68,6 @@ impl Site {
             bench: Arc::clone(bench),
             folder,
             lan,
-            _interim: interim,
             dhcp: Mutex::new(dhcp),
             member: Mutex::new(member),
             server: Mutex::new(server),
@@ -146,37 +143,4 @@ fn ordinary_dhcp(lan: &Lan, folder: &Path) -> anyhow::Result<Service> {
     command.arg(format!("--dhcp-leasefile={}", folder.join("dhcp.leases").display()));
     command.arg(format!("--pid-file={}", folder.join("dhcp.pid").display()));
     Service::start(command, "dhcp", folder)
-}
-
-fn interim_netboot(lan: &Lan, folder: &Path, ipxe: &Path) -> anyhow::Result<Service> {
-    let conf = folder.join("netboot.conf");
-    fs::write(
-        &conf,
-        format!(
-            r#"port=0
-interface=eth0
-bind-interfaces
-user=root
-log-dhcp
-enable-tftp
-tftp-root={}
-dhcp-range=10.77.0.2,proxy
-dhcp-pxe-vendor=PXEClient,HTTPClient
-dhcp-userclass=set:ipxe,iPXE
-dhcp-match=set:ipxe,175
-dhcp-match=set:http64,option:client-arch,16
-pxe-service=tag:!ipxe,x86PC,"network boot",undionly.kpxe
-pxe-service=tag:!ipxe,x86-64_EFI,"network boot",ipxe.efi
-pxe-service=tag:!ipxe,BC_EFI,"network boot",ipxe.efi
-dhcp-boot=tag:ipxe,http://10.77.0.2:8080/ipxe/${{mac}},,10.77.0.2
-dhcp-boot=tag:http64,http://10.77.0.2:8080/files/ipxe.efi,,10.77.0.2
-"#,
-            ipxe.display()
-        ),
-    )?;
-    let mut command = lan.command(Place::Server, "dnsmasq");
-    command.args(["--keep-in-foreground", "--log-facility=-"]);
-    command.arg(format!("--conf-file={}", conf.display()));
-    command.arg(format!("--pid-file={}", folder.join("netboot.pid").display()));
-    Service::start(command, "netboot", folder)
 }

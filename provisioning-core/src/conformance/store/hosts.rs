@@ -50,6 +50,27 @@ pub async fn hosts_are_listed_by_name(fixture: &impl StoreFixture) -> Checked {
     Ok(())
 }
 
+/// Each host once; a phase that no host is in may be left out.
+pub async fn hosts_are_counted_by_phase(fixture: &impl StoreFixture) -> Checked {
+    let store = fixture.fresh().await;
+    let counts = async || -> Result<Vec<(Phase, u64)>, StoreError> {
+        Ok(store.count_by_phase().await?.into_iter().filter(|(_, count)| *count > 0).collect())
+    };
+    assert_eq!(counts().await?, []);
+    for n in 1..=4 {
+        register(&store, n).await?;
+    }
+    start(&store, 5, 1).await?;
+    assert_eq!(counts().await?, [(Phase::Registered, 4), (Phase::PxeReady, 1)]);
+    let row = store.host(host_id(2)).await?.ok_or("host 2 is gone")?;
+    let ready = HostState::Ready { by: operation_id(2), since: at(11) };
+    store.commit(Change::to(row.host, ready, Some(row.revision))).await?;
+    let row = store.host(host_id(3)).await?.ok_or("host 3 is gone")?;
+    store.remove_host(host_id(3), row.revision, entry(Some(3), None, "removed")).await?;
+    assert_eq!(counts().await?, [(Phase::Registered, 2), (Phase::PxeReady, 1), (Phase::Ready, 1)]);
+    Ok(())
+}
+
 /// Hosts whose deadline has come, and the earliest one.
 pub async fn the_overdue_are_found_by_their_deadline(fixture: &impl StoreFixture) -> Checked {
     let store = fixture.fresh().await;

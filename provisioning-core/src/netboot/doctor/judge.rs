@@ -28,7 +28,8 @@ const URL_MAX: usize = 127;
 
 pub(super) fn judge(case: &Case<'_>, attempt: &Attempt<'_>) -> Finding {
     let Some(reached) = attempt.reached() else {
-        return case.other_nic.map_or(Finding::NeverSeen, Finding::OtherNic);
+        let turned_away = || case.turned_away.clone().map_or(Finding::NeverSeen, Finding::TurnedAway);
+        return case.other_nic.map_or_else(turned_away, Finding::OtherNic);
     };
     let quiet = attempt.last_at().map_or(Duration::MAX, |last| case.at.since(last));
     let after = |patience: Duration, finding: Finding| if quiet < patience { Finding::UnderWay } else { finding };

@@ -26,6 +26,9 @@ pub struct Case<'a> {
     pub phase: Option<Phase>,
     /// Another NIC of the same host that was seen netbooting, when this one was not.
     pub other_nic: Option<MacAddr>,
+    /// Why the boot server lately turned away a request, when its log does not tell whose: that is how it meets
+    /// machines of a network that it does not serve.
+    pub turned_away: Option<String>,
     /// What was seen of the NIC, in order of time.
     pub trail: &'a [Footprint],
     /// How far the running operation's download has come.
@@ -170,6 +173,8 @@ pub enum Severity {
 pub enum Finding {
     /// Nothing was ever seen of it.
     NeverSeen,
+    /// Nothing was seen of it, and the boot server turns requests away without saying whose.
+    TurnedAway(String),
     /// Nothing was seen of this NIC, but of another one of the host.
     OtherNic(MacAddr),
     /// The last step was taken a moment ago.

@@ -45,6 +45,13 @@ fn before_an_offer(finding: &Finding, case: &Case<'_>) -> Option<Remedy> {
                 "Turn on portfast (edge port) at its switch port",
             ],
         ),
+        Finding::TurnedAway(why) => remedy(
+            format!("pxe.interface or pxe.subnet is not the machine's network; the boot server says: {why}"),
+            &[
+                "Set pxe.interface and pxe.subnet to the network that the machine is in",
+                "If it is behind a router, let that relay DHCP to this server",
+            ],
+        ),
         Finding::OtherNic(other) => remedy(
             "its firmware tries that NIC first, or the cable is plugged in there",
             &[

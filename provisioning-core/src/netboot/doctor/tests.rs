@@ -78,11 +78,12 @@ struct Patient {
     phase: Option<Phase>,
     progress: Option<Progress>,
     other_nic: Option<MacAddr>,
+    turned_away: Option<String>,
 }
 
 impl Patient {
     fn armed(trail: Vec<Footprint>) -> Self {
-        Self { trail, phase: Some(Phase::PxeReady), progress: None, other_nic: None }
+        Self { trail, phase: Some(Phase::PxeReady), progress: None, other_nic: None, turned_away: None }
     }
 
     fn with_phase(self, phase: Phase) -> Self {
@@ -106,6 +107,7 @@ impl Patient {
             at: at(seconds),
             phase: self.phase,
             other_nic: self.other_nic,
+            turned_away: self.turned_away.clone(),
             trail: &self.trail,
             progress: self.progress,
             public_url: &public_url,
@@ -133,6 +135,13 @@ fn a_machine_that_was_never_seen_is_looked_for_on_the_network() {
     assert!(said.likely_cause.unwrap().contains("VLAN"));
     let ready = Patient::armed(vec![]).with_phase(Phase::Ready).has(0, "never_seen", Some(Step::FirmwareAsked));
     assert_eq!(ready.severity, Severity::Fine, "nobody waits for it");
+}
+
+#[test]
+fn a_wrong_subnet_shows_although_the_log_does_not_tell_whose_request_it_was() {
+    let turned_away = Some("no address range available for DHCP request via eth0".to_owned());
+    let said = Patient { turned_away, ..Patient::armed(vec![]) }.has(0, "turned_away", Some(Step::FirmwareAsked));
+    assert!(said.likely_cause.unwrap().contains("no address range available"));
 }
 
 #[test]

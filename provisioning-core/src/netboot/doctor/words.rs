@@ -8,6 +8,7 @@ use crate::machine::Phase;
 pub(super) fn name(finding: &Finding) -> &'static str {
     match finding {
         Finding::NeverSeen => "never_seen",
+        Finding::TurnedAway(_) => "turned_away",
         Finding::OtherNic(_) => "other_nic",
         Finding::UnderWay => "under_way",
         Finding::Downloading(_) => "downloading",
@@ -43,11 +44,14 @@ pub(super) fn severity(finding: &Finding, phase: Option<Phase>) -> Severity {
     let is_awaited = matches!(phase, Some(Phase::PxeReady | Phase::PxeBooted));
     match finding {
         Finding::UnderWay | Finding::NotArmed(Phase::PxeReady) => Severity::Waiting,
-        Finding::NeverSeen if is_awaited || phase.is_none() => Severity::Attention,
+        Finding::NeverSeen | Finding::TurnedAway(_) if is_awaited || phase.is_none() => Severity::Attention,
         // Any NIC of a host will do.
-        Finding::NeverSeen | Finding::OtherNic(_) | Finding::Done | Finding::BootsDisk | Finding::Downloading(_) => {
-            Severity::Fine
-        }
+        Finding::NeverSeen
+        | Finding::TurnedAway(_)
+        | Finding::OtherNic(_)
+        | Finding::Done
+        | Finding::BootsDisk
+        | Finding::Downloading(_) => Severity::Fine,
         Finding::NotRegistered | Finding::NotArmed(_) | Finding::NetbootLoop(_) => Severity::Attention,
         Finding::LeftAlone if phase.is_none() => Severity::Attention,
         // A machine that nobody waits for may stop netbooting where it likes.
@@ -59,7 +63,7 @@ pub(super) fn severity(finding: &Finding, phase: Option<Phase>) -> Severity {
 /// The step whose absence is the finding.
 pub(super) fn missing(finding: &Finding, attempt: &Attempt<'_>) -> Option<Step> {
     match finding {
-        Finding::NeverSeen | Finding::OtherNic(_) => Some(Step::FirmwareAsked),
+        Finding::NeverSeen | Finding::TurnedAway(_) | Finding::OtherNic(_) => Some(Step::FirmwareAsked),
         Finding::UnderWay | Finding::Downloading(_) | Finding::Done | Finding::BootsDisk | Finding::NetbootLoop(_) => {
             None
         }
@@ -86,6 +90,9 @@ pub(super) fn missing(finding: &Finding, attempt: &Attempt<'_>) -> Option<Step> 
 pub(super) fn summary(finding: &Finding, case: &Case<'_>) -> String {
     let plain = match finding {
         Finding::NeverSeen => "Nothing has been seen of this NIC",
+        Finding::TurnedAway(_) => {
+            "Nothing has been seen of this NIC, and the boot server turns away requests of a network it does not serve"
+        }
         Finding::OtherNic(mac) => return format!("Nothing has been seen of this NIC; the host netboots by {mac}"),
         Finding::UnderWay => "It is on its way: its last step was a moment ago",
         Finding::Downloading(percent) => return format!("It is loading the installer: {percent} %"),

@@ -16,7 +16,7 @@ pub(super) struct Kind {
 }
 
 /// All kinds in the order of their choice; the first is all of them.
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind { key: "", label: "Everything", holds: |_| true },
     Kind { key: "progress", label: "Progress", holds: |what| matches!(what, Happening::Moved { .. }) },
     Kind {
@@ -26,6 +26,7 @@ pub(super) const KINDS: [Kind; 8] = [
     },
     Kind { key: "warnings", label: "Warnings", holds: is_warning },
     Kind { key: "changes", label: "Changes by operators", holds: is_change },
+    Kind { key: "audit", label: "Audit", holds: |what| matches!(what, Happening::Audited(_)) },
     Kind { key: "boots", label: "Boots and repeats", holds: is_boot },
     Kind { key: "machines", label: "Discovered machines", holds: is_of_machines },
     Kind { key: "images", label: "Images", holds: is_of_images },
@@ -168,6 +169,11 @@ impl Filter {
             && (self.text.is_empty()
                 || sentence(entry).to_lowercase().contains(&self.text)
                 || name.contains(&self.text))
+    }
+
+    /// Whether only what was asked for with operator's rights is looked for: the store finds that by itself.
+    pub(super) fn is_audit(&self) -> bool {
+        self.kind.key == "audit"
     }
 
     /// Whether the words of an entry are looked at, for which its host's name is needed.

@@ -1,7 +1,6 @@
 //! Looking through the journal, back from a place or forward from one, until a page is full.
 //!
-//! The store reads forward. To go back, stretches that end at the place are read, each twice as long as the one
-//! after it while little is found; what a filter leaves out costs reading, so that one search reads so much at most.
+//! What a filter leaves out costs reading, so that one search reads so much at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,9 +17,8 @@ pub(super) const PAGE: usize = 100;
 /// Entries that one search reads at most.
 const READ_MAX: usize = 20_000;
 
-/// The first stretch that is read back, and the longest.
-const STRETCH: u64 = 256;
-const STRETCH_MAX: u64 = 4096;
+/// Entries that are read at once.
+const STRETCH: usize = 1000;
 
 /// Times rise with places, but for clocks that are set back: by no more than this.
 const SET_BACK_MAX: Duration = Duration::from_secs(3600);
@@ -91,9 +89,9 @@ async fn forward(web: &Web, filter: &Filter, after: u64, names: &mut Names) -> R
     let mut entries = vec![];
     let mut newer = None;
     'reading: while read < READ_MAX {
-        let limit = usize::try_from(STRETCH_MAX).unwrap_or(usize::MAX);
-        let stretch = store.journal(&JournalQuery { host: filter.host, ..JournalQuery::after(at, limit) }).await?;
-        let is_end = stretch.len() < limit;
+        let query = JournalQuery { host: filter.host, audit: filter.is_audit(), ..JournalQuery::after(at, STRETCH) };
+        let stretch = store.journal(&query).await?;
+        let is_end = stretch.len() < STRETCH;
         read += stretch.len();
         for entry in stretch {
             if entries.len() == PAGE {
@@ -116,20 +114,24 @@ async fn forward(web: &Web, filter: &Filter, after: u64, names: &mut Names) -> R
 async fn back(web: &Web, filter: &Filter, end: u64, last: u64, names: &mut Names) -> Result<Found, StoreError> {
     let store = web.orchestrator.store();
     let mut found = Found { newer: (end < last).then_some(end), ..Found::default() };
-    let (mut end, mut length, mut read) = (end, STRETCH, 0);
-    while end > 0 {
+    let (mut before, mut read) = (end.saturating_add(1), 0);
+    loop {
         if read >= READ_MAX {
-            (found.is_cut, found.older) = (true, Some(end + 1));
-            break;
+            (found.is_cut, found.older) = (true, Some(before));
+            return Ok(found);
         }
-        let begin = end.saturating_sub(length);
-        let limit = usize::try_from(end - begin).unwrap_or(usize::MAX);
-        let query = JournalQuery { host: filter.host, ..JournalQuery::after(begin, limit) };
-        let mut stretch = store.journal(&query).await?;
-        // Where places are missing, what lies behind the stretch fills it up.
-        stretch.retain(|entry| entry.seq <= end);
-        read += stretch.len().max(1);
-        for entry in stretch.into_iter().rev() {
+        let query = JournalQuery {
+            before: Some(before),
+            host: filter.host,
+            audit: filter.is_audit(),
+            latest_first: true,
+            ..JournalQuery::after(0, STRETCH)
+        };
+        let stretch = store.journal(&query).await?;
+        let is_end = stretch.len() < STRETCH;
+        read += stretch.len();
+        for entry in stretch {
+            before = entry.seq;
             if filter.from.is_some_and(|from| entry.at + SET_BACK_MAX < from) {
                 return Ok(found);
             }
@@ -142,9 +144,10 @@ async fn back(web: &Web, filter: &Filter, end: u64, last: u64, names: &mut Names
             }
             found.entries.push(entry);
         }
-        (end, length) = (begin, (length * 2).min(STRETCH_MAX));
+        if is_end {
+            return Ok(found);
+        }
     }
-    Ok(found)
 }
 
 async fn is_wanted(web: &Web, filter: &Filter, entry: &JournalEntry, names: &mut Names) -> Result<bool, StoreError> {

@@ -86,25 +86,33 @@ async fn remove_question(web: &Web, record: &HostRecord, trouble: Trouble) -> Re
     Ok(shown(&question, &question.trouble))
 }
 
-/// `POST /hosts/{host}/resume`: nothing can be lost by it, so nothing is asked; a refusal is shown as a page.
+/// `GET /hosts/{host}/resume`.
+pub(super) async fn ask_resume(State(web): State<Web>, Path(asked): Path<String>) -> Result<Response, PageError> {
+    let record = find_host(&web, &asked).await?;
+    resume_question(&web, &record, Trouble::default()).await
+}
+
+/// `POST /hosts/{host}/resume`: a host's page sends it without asking, since nothing can be lost by it.
 pub(super) async fn resume(State(web): State<Web>, Path(asked): Path<String>) -> Result<Response, PageError> {
     let record = find_host(&web, &asked).await?;
-    let name = &record.host.name;
     match web.orchestrator.resume(record.host.id).await {
-        Ok(_) => Ok(on_to(&format!("/hosts/{name}?done=resumed"))),
-        Err(error) => {
-            let question = Question {
-                frame: Frame::of(&web).await?,
-                title: format!("The join of {name} was not resumed"),
-                text: "Nothing was changed.",
-                go: "Try again",
-                action: format!("/hosts/{name}/resume"),
-                back: format!("/hosts/{name}"),
-                trouble: trouble(error),
-            };
-            Ok(shown(&question, &question.trouble))
-        }
+        Ok(record) => Ok(on_to(&format!("/hosts/{}?done=resumed", record.host.name))),
+        Err(error) => resume_question(&web, &record, trouble(error)).await,
     }
+}
+
+async fn resume_question(web: &Web, record: &HostRecord, trouble: Trouble) -> Result<Response, PageError> {
+    let name = &record.host.name;
+    let question = Question {
+        frame: Frame::of(web).await?,
+        title: format!("Resume the join of {name}?"),
+        text: "The join is tried again with the same one-time key; nothing is installed anew.",
+        go: "Resume the join",
+        action: format!("/hosts/{name}/resume"),
+        back: format!("/hosts/{name}"),
+        trouble,
+    };
+    Ok(shown(&question, &question.trouble))
 }
 
 fn trouble(error: OperatorError) -> Trouble {

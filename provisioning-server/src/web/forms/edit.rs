@@ -30,13 +30,13 @@ struct EditForm {
 }
 
 /// What stands in the fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Values {
-    hostname: String,
-    mac: String,
-    server_type: String,
-    address: String,
-    revision: u64,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) hostname: String,
+    pub(super) mac: String,
+    pub(super) server_type: String,
+    pub(super) address: String,
+    pub(super) revision: u64,
 }
 
 impl Values {
@@ -51,7 +51,7 @@ impl Values {
         }
     }
 
-    fn posted(posted: &Posted) -> Self {
+    pub(super) fn posted(posted: &Posted) -> Self {
         let text = |field| posted.text(field).to_owned();
         Self {
             hostname: text("hostname"),
@@ -63,7 +63,7 @@ impl Values {
     }
 
     /// What is to be saved, or every field at fault.
-    fn parse(&self) -> Result<HostEdit, Problem> {
+    pub(super) fn parse(&self) -> Result<HostEdit, Problem> {
         let texts = [("hostname", &self.hostname), ("server_type", &self.server_type), ("address", &self.address)];
         let filled = texts.into_iter().filter(|(_, text)| !text.is_empty());
         let mut map: serde_json::Map<String, Value> =

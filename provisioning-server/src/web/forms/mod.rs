@@ -7,6 +7,8 @@ mod confirm;
 mod edit;
 mod images;
 mod rebuild;
+mod register;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -27,14 +29,17 @@ use crate::http::problem::Problem;
 /// The routes of all forms.
 pub(super) fn routes() -> Router<Web> {
     Router::new()
+        .route("/register", get(register::ask).post(register::save))
         .route("/hosts/{host}/rebuild", get(rebuild::ask).post(rebuild::start))
         .route("/hosts/{host}/edit", get(edit::ask).post(edit::save))
         .route("/hosts/{host}/cancel", get(confirm::ask_cancel).post(confirm::cancel))
         .route("/hosts/{host}/remove", get(confirm::ask_remove).post(confirm::remove))
-        .route("/hosts/{host}/resume", post(confirm::resume))
+        .route("/hosts/{host}/resume", get(confirm::ask_resume).post(confirm::resume))
         .route("/images/import", get(images::ask_import).post(images::import))
         .route("/images/{image}/remove", get(images::ask_remove).post(images::remove))
         .route("/images/{image}/default", post(images::make_default))
+        .route("/settings/tokens", get(tokens::ask).post(tokens::create))
+        .route("/settings/tokens/{token}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
 }
 
 /// What a form sent.

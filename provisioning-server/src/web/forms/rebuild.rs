@@ -9,6 +9,7 @@ use provisioning_core::ports::{HostRecord, PowerAnswer};
 use serde::Deserialize;
 
 use super::super::Web;
+use super::super::actions::actions;
 use super::super::images::ImageChoice;
 use super::super::page::{Frame, PageError, find_host};
 use super::super::words::size;
@@ -69,6 +70,7 @@ pub(super) async fn start(
     let record = find_host(&web, &asked).await?;
     let confirm = posted.text("confirm").to_owned();
     let rebuild = Rebuild {
+        accept_new_hardware: false,
         image: posted.text("image").parse::<ImageId>().ok(),
         confirm: (!confirm.is_empty()).then(|| confirm.clone()),
         asked: None,
@@ -95,9 +97,14 @@ async fn form(
     let frame = Frame::of(web).await?;
     let images = ImageChoice::all(web).await?;
     let image = chosen.parse::<ImageId>().ok();
-    let preflight = match web.orchestrator.preflight(record.host.id, image).await {
-        Ok(preflight) => Some(preflight),
-        Err(error) => {
+    let [rebuild, ..] = actions(&record.state, frame.now, true);
+    let preflight = match (rebuild.refused, web.orchestrator.preflight(record.host.id, image).await) {
+        (None, Ok(preflight)) => Some(preflight),
+        (Some(why), _) => {
+            trouble.general.get_or_insert_with(|| why.to_owned());
+            None
+        }
+        (None, Err(error)) => {
             if trouble.general.is_none() {
                 trouble = Problem::from(error).into();
             }

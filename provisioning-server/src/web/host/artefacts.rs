@@ -82,6 +82,8 @@ fn title(kind: ArtefactKind) -> &'static str {
         ArtefactKind::InstallReport => "The installer's report (webhook)",
         ArtefactKind::JoinTranscript => "Join transcript (SSH)",
         ArtefactKind::Request => "The request that started it",
+        ArtefactKind::PhoneHome => "The host's phone-home",
+        ArtefactKind::RefusedRequest => "The last request for an answer file that was refused",
     }
 }
 
@@ -95,6 +97,8 @@ pub(super) fn file_name(kind: ArtefactKind) -> &'static str {
         ArtefactKind::InstallReport => "webhook.json",
         ArtefactKind::JoinTranscript => "join.txt",
         ArtefactKind::Request => "request.json",
+        ArtefactKind::PhoneHome => "phone-home.json",
+        ArtefactKind::RefusedRequest => "refused-request.json",
     }
 }
 

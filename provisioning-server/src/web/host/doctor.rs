@@ -1,7 +1,7 @@
 //! The PXE doctor's panel: how far a netboot came, what is missing, and what to do about it.
 
-use provisioning_core::machine::Phase;
-use provisioning_core::netboot::doctor::{Diagnosis, Mark, Severity};
+use provisioning_core::machine::{HostState, Phase};
+use provisioning_core::netboot::doctor::{Diagnosis, Mark, Severity, StepSeen};
 use provisioning_core::ports::{HostRecord, StoreError};
 
 use super::super::moment::Moment;
@@ -43,10 +43,16 @@ pub(super) struct StepView {
 impl DoctorView {
     /// Of the NIC that a host is expected to boot from, as long as its netboot matters.
     pub(super) async fn of(web: &Web, record: &HostRecord) -> Result<Option<Self>, StoreError> {
-        let phase = record.state.phase();
+        let phase = match &record.state {
+            HostState::Failed { during, .. } => during.phase(),
+            other => other.phase(),
+        };
         let Some(mac) = record.host.macs.first().filter(|_| matters(phase)) else { return Ok(None) };
         let diagnosis = diagnose(&web.orchestrator, &*web.downloads, *mac).await?;
+        let armed_at = record.state.since().filter(|_| record.state.phase() == Phase::PxeReady);
+        let is_old = armed_at.is_some_and(|armed| diagnosis.last_seen_at.is_some_and(|seen| seen < armed));
         let is_told = phase != Phase::Registered || diagnosis.reached.is_some();
+        let diagnosis = if is_old { not_since(diagnosis) } else { diagnosis };
         Ok(is_told.then(|| Self::new(diagnosis)))
     }
 
@@ -85,10 +91,33 @@ impl DoctorView {
     }
 }
 
+/// What was seen of a machine before it was armed says nothing of the netboot that is awaited.
+fn not_since(diagnosis: Diagnosis) -> Diagnosis {
+    let first = diagnosis.steps.first().map(|step| step.step);
+    let awaited = |step: StepSeen| {
+        let mark = if Some(step.step) == first { Mark::Next } else { Mark::Ahead };
+        StepSeen { mark, done_at: None, detail: None, ..step }
+    };
+    Diagnosis {
+        severity: Severity::Waiting,
+        summary: "Nothing was seen of it since it was armed".to_owned(),
+        reached: None,
+        missing: first,
+        likely_cause: None,
+        advice: vec!["Start the machine, with the network first in its boot order".to_owned()],
+        snippet: None,
+        notes: vec![],
+        steps: diagnosis.steps.into_iter().map(awaited).collect(),
+        ..diagnosis
+    }
+}
+
 /// Whether the phase is one in which a netboot is awaited, under way, or what may have gone wrong.
 fn matters(phase: Phase) -> bool {
     match phase {
-        Phase::Registered | Phase::PxeReady | Phase::PxeBooted | Phase::Failed => true,
-        Phase::Installing | Phase::Installed | Phase::FirstBoot | Phase::Joining | Phase::Ready => false,
+        Phase::Registered | Phase::PxeReady | Phase::PxeBooted => true,
+        Phase::Installing | Phase::Installed | Phase::FirstBoot | Phase::Joining | Phase::Ready | Phase::Failed => {
+            false
+        }
     }
 }

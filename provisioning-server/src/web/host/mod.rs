@@ -101,6 +101,7 @@ fn notice(done: &str) -> Option<&'static str> {
         "cancelled" => Some("The operation was cancelled."),
         "resumed" => Some("The join was taken up again."),
         "saved" => Some("Saved."),
+        "registered" => Some("It was registered. A rebuild installs it."),
         _ => None,
     }
 }

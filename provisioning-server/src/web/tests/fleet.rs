@@ -21,11 +21,15 @@ async fn lab() -> Lab {
 }
 
 fn row(text: &str, number: u8) -> &str {
-    part(text, &format!(r#"<tr id="host-{}""#, HostId::from_bytes([number; 16])), "</tr>")
+    part(text, &row_start(number), "</tr>")
+}
+
+fn row_start(number: u8) -> String {
+    format!(r#"<tr role="row" id="host-{}""#, HostId::from_bytes([number; 16]))
 }
 
 fn count(text: &str, group: &str) -> usize {
-    let counter = part(text, &format!(r#"href="/?show={group}""#), "</a>");
+    let counter = part(text, &format!(r#"data-show="{group}" data-phases"#), "</a>");
     part(counter, "<b>", "</b>")[3..].parse().unwrap()
 }
 
@@ -34,9 +38,10 @@ async fn an_empty_fleet_says_in_three_steps_how_it_begins() {
     let lab = Lab::new();
     let text = get(&lab, "/").await.text;
     let steps = [
+        "provisioning dhcp-snippet dnsmasq",
         "provisioning image import FILE",
         "provisioning host add NAME --mac MAC --server-type compute",
-        "host rebuild",
+        "provisioning-sim fleet --server http://10.0.0.2:8080 --hosts 5",
     ];
     for step in steps {
         assert!(text.contains(step), "{step} is not in {text}");
@@ -81,28 +86,55 @@ async fn what_others_wrote_stays_text() {
 #[tokio::test]
 async fn counters_count_all_hosts_whatever_is_shown() {
     let lab = lab().await;
-    for path in ["/", "/?show=failed", "/?q=nothing-like-this", "/fragments/hosts?ids="] {
+    for path in ["/", "/?show=failed", "/?q=nothing-like-this"] {
         let text = get(&lab, path).await.text;
-        let counts =
-            ["all", "needs-you", "waiting", "active", "failed", "ready", "registered"].map(|g| count(&text, g));
-        assert_eq!(counts, [6, 2, 1, 2, 1, 1, 1], "{path}");
+        let counts = ["needs-you", "waiting", "active", "failed", "ready", "all"].map(|group| count(&text, group));
+        assert_eq!(counts, [2, 2, 2, 1, 1, 6], "{path}");
     }
 }
 
 #[tokio::test]
-async fn filter_and_search_work_without_scripts() {
+async fn filter_search_and_order_work_without_scripts() {
     let lab = lab().await;
     let shown = async |path: &str| {
         let text = get(&lab, path).await.text;
-        let is_shown = |number: &u8| !row(&text, *number).lines().next().unwrap().ends_with(" hidden>");
-        (1..=6).filter(is_shown).collect::<Vec<u8>>()
+        let mut found: Vec<(usize, u8)> =
+            (1..=6).filter_map(|number| Some((text.find(&row_start(number))?, number))).collect();
+        found.sort_unstable();
+        let page: Vec<u8> = found.into_iter().map(|(_, number)| number).collect();
+        let index = get(&lab, &path.replacen('/', "/fragments/fleet", 1)).await.text;
+        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        let listed = index["hosts"].as_array().unwrap().iter().map(|host| host[1].as_str().unwrap().to_owned());
+        let names: Vec<String> = page.iter().map(|number| format!("pve-{number:02}")).collect();
+        assert_eq!(listed.collect::<Vec<_>>(), names, "the page and the list of {path} are the same");
+        page
     };
     assert_eq!(shown("/?show=needs-you").await, [2, 5]);
     assert_eq!(shown("/?show=active").await, [3, 4]);
     assert_eq!(shown("/?show=nonsense").await, [1, 2, 3, 4, 5, 6]);
     assert_eq!(shown("/?q=PVE-03").await, [3]);
     assert_eq!(shown("/?q=02:06").await, [6]);
+    assert_eq!(shown("/?q=%26%20co").await, [1, 2, 3, 4, 5, 6], "the type's name is searched too");
     assert_eq!(shown("/?show=failed&q=pve-06").await, [] as [u8; 0]);
+    assert_eq!(shown("/?sort=urgency").await, [5, 2, 4, 3, 1, 6]);
+    assert_eq!(shown("/?sort=longest").await[0], 1);
+}
+
+#[tokio::test]
+async fn a_long_fleet_comes_page_by_page_without_scripts_and_as_a_list_with_them() {
+    let lab = Lab::new();
+    for number in 1..=61 {
+        lab.host(number, HostState::Registered).await;
+    }
+    let first = get(&lab, "/").await.text;
+    assert_eq!(first.matches("<tr role=\"row\" id=").count(), 60);
+    assert!(first.contains("Page 1 of 2") && first.contains(r#"href="/?page=2""#), "{first}");
+    assert!(first.contains(r#"data-matching="61""#));
+    let second = get(&lab, "/?page=2&view=table").await.text;
+    assert_eq!(second.matches("<tr role=\"row\" id=").count(), 1);
+    assert!(second.contains(r#"data-view="table""#) && second.contains("pve-61"));
+    let index: serde_json::Value = serde_json::from_str(&get(&lab, "/fragments/fleet").await.text).unwrap();
+    assert_eq!(index["hosts"].as_array().unwrap().len(), 61);
 }
 
 #[tokio::test]
@@ -117,7 +149,7 @@ async fn fragments_are_the_rows_of_the_page_by_the_same_key() {
     let page = get(&lab, "/").await.text;
     let ids = [3, 6, 77].map(|number| HostId::from_bytes([number; 16]).to_string()).join(",");
     let fragments = get(&lab, &format!("/fragments/hosts?ids={ids},nonsense")).await.text;
-    assert_eq!(fragments.matches("<tr ").count(), 2, "unknown hosts have no row: {fragments}");
+    assert_eq!(fragments.matches("<tr role").count(), 2, "unknown hosts have no row: {fragments}");
     for number in [3, 6] {
         assert_eq!(row(&fragments, number), row(&page, number));
     }

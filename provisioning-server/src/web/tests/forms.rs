@@ -36,6 +36,8 @@ async fn a_rebuild_shows_what_it_wipes_installs_and_joins_before_it_is_started()
     let sent = post(&lab, "/hosts/pve-01/rebuild", "image=").await;
     assert_eq!(sent.location(), "/hosts/pve-01?done=armed");
     assert_eq!(record(&lab, 1).await.state.phase(), Phase::PxeReady);
+    let again = get(&lab, "/hosts/pve-01/rebuild").await.text;
+    assert!(again.contains("an operation is running; cancel it first") && !again.contains("Wipe and rebuild"));
     assert!(get(&lab, sent.location()).await.text.contains("Start the machine from the network now"));
 }
 
@@ -112,6 +114,7 @@ async fn cancel_remove_and_resume_do_what_they_say_or_why_not() {
     assert!(again.text.contains("no operation is running, the host is failed"), "{}", again.text);
 
     // Its time ran out two minutes ago.
+    assert!(get(&lab, "/hosts/pve-05/resume").await.text.contains("Resume the join of pve-05?"));
     let resume = post(&lab, "/hosts/pve-05/resume", "").await;
     assert_eq!(resume.status, StatusCode::CONFLICT);
     assert!(resume.text.contains("a join that was given up may still run"), "{}", resume.text);
@@ -150,4 +153,66 @@ async fn images_are_imported_made_the_default_and_removed() {
     assert_eq!(busy.status, StatusCode::CONFLICT);
     assert!(busy.text.contains("wait until the operation has ended"), "{}", busy.text);
     assert_eq!(get(&lab, "/images/none/remove").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_token_is_made_shown_once_listed_and_revoked() {
+    let lab = Lab::new();
+    let wrong = post(&lab, "/settings/tokens", "name=a+b&scope=read").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains(r#"id="sheet-e-name">a b: "#), "{}", wrong.text);
+    assert!(wrong.text.contains(r#"<option value="read" selected>"#), "what was chosen is kept");
+    let made = post(&lab, "/settings/tokens", "name=ci&scope=read").await;
+    assert_eq!((made.status, made.headers["cache-control"].as_bytes()), (StatusCode::OK, b"no-store".as_slice()));
+    let token = part(&made.text, "prov_", "</code>").to_owned();
+    assert!(made.text.contains("never shown again"));
+    let list = get(&lab, "/settings").await.text;
+    let row = part(&list, r#"<tr data-token="ci">"#, "</tr>");
+    assert!(row.contains("in force") && row.contains("may only read") && !list.contains(&token), "{row}");
+    let path = part(row, "/settings/tokens/", "\"");
+    assert!(get(&lab, path).await.text.contains("Revoke the token ci?"));
+    assert_eq!(post(&lab, path, "").await.location(), "/settings?done=revoked");
+    let row = get(&lab, "/settings").await.text;
+    assert!(part(&row, r#"<tr data-token="ci">"#, "</tr>").contains("revoked"), "{row}");
+    assert_eq!(get(&lab, "/settings/tokens/none/revoke").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_host_is_registered_by_a_form_that_comes_back_with_what_was_wrong() {
+    let lab = lab().await;
+    let wrong = post(&lab, "/register", "hostname=pve_9&mac=&server_type=compute&address=10.0.0.1").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains(r#"name="hostname" value="pve_9""#), "what was typed is kept: {}", wrong.text);
+    assert!(part(&wrong.text, r#"id="sheet-e-hostname""#, "</span>").contains("pve_9: "));
+    assert!(part(&wrong.text, r#"id="sheet-e-address""#, "</span>").contains("prefix"));
+    let taken = post(&lab, "/register", "hostname=pve-01&mac=52:54:00:00:00:77&server_type=compute").await;
+    assert_eq!(taken.status, StatusCode::CONFLICT);
+    assert!(part(&taken.text, r#"id="sheet-e-hostname""#, "</span>").contains("a name that no other host has"));
+    let none = post(&lab, "/register", "hostname=pve-40&mac=&server_type=compute").await;
+    assert!(part(&none.text, r#"id="sheet-e-mac""#, "</span>").contains("at least one MAC address"), "{}", none.text);
+    let right = "hostname=pve-40&mac=52:54:00:00:00:40+52:54:00:00:00:41&server_type=compute&address=";
+    let sent = post(&lab, "/register", right).await;
+    assert_eq!(sent.location(), "/hosts/pve-40?done=registered");
+    let name = "pve-40".parse().unwrap();
+    let record = lab.orchestrator.store().host_by_name(&name).await.unwrap().unwrap();
+    assert_eq!(record.host.macs.len(), 2);
+}
+
+#[tokio::test]
+async fn a_discovered_machine_is_adopted_or_dismissed_by_forms() {
+    let lab = lab().await;
+    for mac in ["52:54:00:aa:00:01", "52:54:00:aa:00:02"] {
+        lab.orchestrator.boot_script(mac.parse().unwrap()).await;
+    }
+    let strip = get(&lab, "/fragments/discovered").await.text;
+    assert!(strip.contains("2 machines that belong to no host"), "{strip}");
+    let adopt = "/register?mac=52:54:00:aa:00:01&amp;hostname=pve-06";
+    assert!(strip.contains(&format!(r#"href="{adopt}""#)), "the next name is suggested: {strip}");
+    let form = get(&lab, &adopt.replace("&amp;", "&")).await.text;
+    assert!(form.contains(r#"name="adopts" value="52:54:00:aa:00:01""#) && form.contains(r#"value="pve-06""#));
+    let right = "adopts=52:54:00:aa:00:01&hostname=pve-06&mac=52:54:00:aa:00:01&server_type=compute";
+    assert_eq!(post(&lab, "/register", right).await.location(), "/hosts/pve-06?done=registered");
+    assert_eq!(post(&lab, "/discovered/52:54:00:aa:00:02/dismiss", "").await.location(), "/");
+    let strip = get(&lab, "/fragments/discovered").await.text;
+    assert!(part(&strip, r#"<section id="discovered""#, ">").ends_with(" hidden"), "{strip}");
 }

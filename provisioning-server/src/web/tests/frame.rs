@@ -12,7 +12,9 @@ use super::{get, get_with};
 #[tokio::test]
 async fn every_answer_forbids_what_does_not_come_from_us() {
     let lab = Lab::new();
-    for path in ["/", "/images", "/hosts/none", "/fragments/hosts?ids=", "/assets/app.js", "/assets/none.js"] {
+    let paths =
+        ["/", "/images", "/register", "/hosts/none", "/fragments/hosts?ids=", "/assets/app.js", "/assets/none.js"];
+    for path in paths {
         let answer = get(&lab, path).await;
         assert_eq!(answer.headers[header::CONTENT_SECURITY_POLICY], CONTENT_SECURITY_POLICY, "{path}");
         assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
@@ -25,7 +27,9 @@ async fn no_page_has_a_script_or_style_that_the_policy_would_refuse() {
     let lab = Lab::new();
     lab.image("proxmox-ve_9.2-1").await;
     lab.host(1, lab.ready(1)).await;
-    for path in ["/", "/images", "/activity", "/settings", "/hosts/pve-01", "/hosts/pve-01/rebuild", "/hosts/none"] {
+    let paths =
+        ["/", "/images", "/register", "/activity", "/settings", "/hosts/pve-01", "/hosts/pve-01/rebuild", "/none"];
+    for path in paths {
         let text = get(&lab, path).await.text;
         assert!(!text.contains("<style") && !text.contains(" style="), "{path} has a style");
         assert!(!text.contains(" onclick") && !text.contains("javascript:"), "{path} has a script");
@@ -76,7 +80,7 @@ async fn every_module_that_a_script_imports_is_there() {
         wanted.extend(imports.map(str::to_owned).filter(|import| !seen.contains(import) && *import != name));
         seen.push(name);
     }
-    for name in ["live.js", "fleet.js", "host.js", "images.js", "actions.js"] {
+    for name in ["live.js", "fleet.js", "list.js", "picks.js", "frame.js", "host.js", "images.js", "sheets.js"] {
         assert!(seen.iter().any(|seen| seen == name), "{name} is imported by nobody");
     }
 }

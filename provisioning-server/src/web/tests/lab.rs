@@ -13,8 +13,10 @@ use provisioning_core::model::{
 use provisioning_core::orchestrator::{Orchestrator, Ports};
 use provisioning_core::ports::{
     BootPlan, BootServer, BootServerError, Change, Clock, Entropy, Happening, KeyPair, NewEntry, NoInventory,
-    PersonAtThePowerButton, RemoteShell, Shell, ShellError, Source, Store, Target,
+    NobodyToAsk, PersonAtThePowerButton, RemoteShell, Shell, ShellError, Source, Store, Target,
 };
+
+use crate::access::TokenBook;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY2yFhTRKMeEHcnfyPhmPSPQIUZeDSdc5S2DsIP+C2x";
 
@@ -30,7 +32,8 @@ impl Clock for Stopped {
     }
 }
 
-struct NoPorts;
+/// Ports that do nothing; all that is random is seven.
+pub(crate) struct NoPorts;
 
 impl Entropy for NoPorts {
     fn fill(&self, buffer: &mut [u8]) {
@@ -59,6 +62,7 @@ impl RemoteShell for NoPorts {
 /// A site and its store.
 pub(crate) struct Lab {
     pub(crate) orchestrator: Arc<Orchestrator>,
+    pub(crate) tokens: TokenBook,
     store: MemoryStore,
     now: i64,
 }
@@ -78,6 +82,7 @@ impl Lab {
             vault: Arc::new(MemoryVault::default()),
             boot_server: Arc::new(NoPorts),
             shell: Arc::new(NoPorts),
+            member: Arc::new(NobodyToAsk),
             inventory: Arc::new(NoInventory),
             clock,
             entropy: Arc::new(NoPorts),
@@ -86,6 +91,7 @@ impl Lab {
         let kind = server_type("<b>Compute</b> & co");
         let types = [(kind.key.clone(), kind)].into_iter().collect();
         Self {
+            tokens: TokenBook::in_memory(),
             orchestrator: Arc::new(Orchestrator::new(ports, Arc::new(site()), Policy::default(), types)),
             store,
             now,

@@ -14,12 +14,13 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use provisioning_core::model::{Image, OperationId};
+use provisioning_core::model::{Image, OperationId, Secret};
 use provisioning_core::orchestrator::Orchestrator;
 use tower::ServiceExt as _;
 
 use self::lab::Lab;
 use super::{Backstage, Download, Downloads, Web, router};
+use crate::access::{NewToken, Scope, TokenBook, TokenName, TokenRow};
 use crate::config::{Setting, Shown};
 use crate::http::body::Fields;
 use crate::http::problem::{Kind, Problem};
@@ -34,7 +35,7 @@ impl Downloads for TwoFifths {
 }
 
 /// A server whose disk holds one ISO, and whose last edit of the server types was wrong.
-struct Behind(Arc<Orchestrator>);
+struct Behind(Arc<Orchestrator>, TokenBook);
 
 #[async_trait]
 impl Backstage for Behind {
@@ -54,6 +55,26 @@ impl Backstage for Behind {
     async fn remove_image(&self, image: &Image) -> Result<(), Problem> {
         self.0.remove_image(image.id).await?;
         Ok(())
+    }
+
+    fn tokens(&self) -> Vec<TokenRow> {
+        self.1.list()
+    }
+
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    async fn create_token(&self, mut fields: Fields) -> Result<(TokenRow, Secret<String>), Problem> {
+        let name = fields.required::<TokenName>("name", "what the token is for");
+        let scope = if fields.text("scope").as_deref() == Some("read") { Scope::Read } else { Scope::Full };
+        fields.finish()?;
+        let new = NewToken { name: name.expect("a fault was reported"), scope, expires: None };
+        Ok(self.1.create(new, self.0.now(), &lab::NoPorts)?)
+    }
+
+    async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem> {
+        Ok(self.1.revoke(id, self.0.now())?)
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -90,7 +111,7 @@ async fn post(lab: &Lab, path: &str, form: &str) -> Answer {
 }
 
 async fn send(lab: &Lab, request: Request<Body>) -> Answer {
-    let behind = Arc::new(Behind(Arc::clone(&lab.orchestrator)));
+    let behind = Arc::new(Behind(Arc::clone(&lab.orchestrator), lab.tokens.clone()));
     let web = Web::new(Arc::clone(&lab.orchestrator), Arc::new(TwoFifths), behind);
     let response = router(web).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();

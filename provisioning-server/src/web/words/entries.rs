@@ -1,7 +1,7 @@
 //! Journal entries as sentences.
 
 use provisioning_core::machine::{BootAnswer, EventKind, Ignored, JoinStep, Phase, WorkKind};
-use provisioning_core::ports::{AuditRecord, Happening, JournalEntry, Source};
+use provisioning_core::ports::{AuditRecord, Happening, JournalEntry, MachineRequest, Source};
 
 use super::phases::phase_title;
 use super::sightings::{is_trouble, sighting_words};
@@ -52,6 +52,8 @@ pub(in crate::web) fn tone(entry: &JournalEntry) -> Tone {
         | Happening::HostRemoved { .. }
         | Happening::EventIgnored { .. }
         | Happening::Booted { .. }
+        | Happening::RequestFrom { .. }
+        | Happening::HardwareAccepted { .. }
         | Happening::KeyErased
         | Happening::Audited(_)
         | Happening::ImageImported { .. }
@@ -103,6 +105,18 @@ pub fn sentence(entry: &JournalEntry) -> String {
         Happening::AnswerDenied { from: None, why } => format!("No answer file: {why}"),
         Happening::ReportUnusable { from: Some(from), why } => format!("A report from {from} is of no use: {why}"),
         Happening::ReportUnusable { from: None, why } => format!("A report is of no use: {why}"),
+        Happening::RequestFrom { request, from } => {
+            let what = match request {
+                MachineRequest::Answer => "The installer asked for its answer file",
+                MachineRequest::InstallReport => "The installer's report came",
+                MachineRequest::PhoneHome => "The host's phone-home came",
+            };
+            format!("{what} from {from}")
+        }
+        Happening::HardwareAccepted { hardware_id: Some(id) } => format!("Machine {id} was accepted for this host"),
+        Happening::HardwareAccepted { hardware_id: None } => {
+            "Another machine than before was accepted for this host".to_owned()
+        }
         Happening::Warning { text } => format!("Warning: {text}"),
         Happening::WorkPostponed { work, attempts, error, .. } => {
             format!("Could not {} (try {attempts}): {error}; it will be tried again", work_words(*work))
@@ -188,7 +202,8 @@ fn answer_words(answer: BootAnswer) -> &'static str {
     }
 }
 
-fn work_words(work: WorkKind) -> &'static str {
+/// What work is done for, as a verb.
+pub(in crate::web) fn work_words(work: WorkKind) -> &'static str {
     match work {
         WorkKind::OpenShell => "log in",
         WorkKind::Join => "join the cluster",

@@ -2,6 +2,7 @@
 
 use provisioning_core::machine::{FailureReason, HostState, JoinStep, Leg, Phase, Policy};
 use provisioning_core::model::Timestamp;
+use provisioning_core::orchestrator::{JoinPlace, JoinWait};
 
 use super::measures::span;
 
@@ -61,6 +62,28 @@ pub fn waiting_for(state: &HostState, now: Timestamp) -> String {
     }
 }
 
+/// What a host in the join lane waits for, in the same form as [`waiting_for`].
+pub fn waits_in_lane(place: &JoinPlace) -> String {
+    let line = format!("waits for the join slot, {} in line", ordinal(place.position));
+    match &place.why {
+        JoinWait::Nothing => line,
+        JoinWait::Behind { name } => format!("{line}, behind node {name}"),
+        JoinWait::GivenUpJoin { name, until } => {
+            format!("{line}: the join of {name}, which was given up, may run until {until}")
+        }
+    }
+}
+
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, teen) if teen != 11 => "st",
+        (2, teen) if teen != 12 => "nd",
+        (3, teen) if teen != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 fn leg_waits_for(leg: Leg, has_deadline: bool) -> &'static str {
     match leg {
         Leg::PxeReady => "waits for the machine to netboot: power it on with network boot first",
@@ -107,6 +130,8 @@ pub(in crate::web) fn reason_title(why: &FailureReason) -> &'static str {
         FailureReason::NameTaken { .. } => "Name taken in the cluster",
         FailureReason::JoinFailed { .. } => "Join failed",
         FailureReason::HalfJoined { .. } => "Half-joined",
+        FailureReason::JoinUnfinished { .. } => "Join ended early",
+        FailureReason::NoWitness { .. } => "Membership not confirmed",
         FailureReason::KeyStillOpens => "One-time key still opens it",
         FailureReason::InventoryRefused { .. } => "Refused by the inventory",
         FailureReason::Unexpected { .. } => "Unexpected",
@@ -150,6 +175,21 @@ mod tests {
         let joins = waiting_for(&in_leg(Leg::Joining(JoinStep::Join), Some(at(9))), at(0));
         assert!(queued.contains("its turn"), "{queued}");
         assert!(joins.contains("membership"), "{joins}");
+    }
+
+    #[test]
+    fn a_place_in_the_lane_names_who_is_before_it() {
+        let place = |position, why| JoinPlace {
+            host: provisioning_core::model::HostId::from_bytes([1; 16]),
+            name: "pve-07".parse().unwrap(),
+            position,
+            since: at(0),
+            why,
+        };
+        let behind = JoinWait::Behind { name: "pve-06".parse().unwrap() };
+        assert_eq!(waits_in_lane(&place(2, behind)), "waits for the join slot, 2nd in line, behind node pve-06");
+        assert_eq!(waits_in_lane(&place(1, JoinWait::Nothing)), "waits for the join slot, 1st in line");
+        assert_eq!([3, 11, 12, 13, 21, 111].map(ordinal), ["3rd", "11th", "12th", "13th", "21st", "111th"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod store;
 use std::sync::Arc;
 
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::PersonAtThePowerButton;
+use provisioning_core::ports::{NobodyToAsk, PersonAtThePowerButton};
 
 use super::state::World;
 use super::switch::Switch;
@@ -22,6 +22,7 @@ pub(super) fn ports(world: &Arc<World>, dead: &Switch) -> Ports {
         vault: Arc::new(small::WorldVault(gate.clone())),
         boot_server: Arc::new(small::WorldBootServer(gate.clone())),
         shell: Arc::new(shell::WorldShells(gate.clone())),
+        member: Arc::new(NobodyToAsk),
         inventory: Arc::new(small::WorldInventory(gate.clone())),
         clock: Arc::new(world.clock.clone()),
         entropy: Arc::new(small::WorldEntropy::new(world)),

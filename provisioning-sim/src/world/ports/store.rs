@@ -1,7 +1,10 @@
 //! A store in memory that sometimes fails, before or after it did what it was asked, and tells the world of every
 //! write.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use provisioning_core::machine::Phase;
 use provisioning_core::model::{
     Artefact, HostId, Hostname, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
@@ -94,6 +97,10 @@ impl Store for WorldStore {
 
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
         self.read(self.inner().hosts(filter)).await
+    }
+
+    async fn count_by_phase(&self) -> Result<BTreeMap<Phase, u64>, StoreError> {
+        self.read(self.inner().count_by_phase()).await
     }
 
     async fn overdue(&self, at: Timestamp) -> Result<Vec<HostId>, StoreError> {
