@@ -2,7 +2,7 @@
 
 use provisioning_core::machine::{FailureReason, HostState, Phase};
 use provisioning_core::model::{HostId, JoinSecret};
-use provisioning_core::orchestrator::{JoinWait, OperatorError, Rebuild};
+use provisioning_core::orchestrator::{JoinQueue, JoinWait, OperatorError, Rebuild};
 use provisioning_core::ports::{ClusterMemberError, ClusterNode, ClusterStatus, Happening};
 
 use crate::lab::Lab;

@@ -27,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The discovered machines. Whoever follows `/events` behind `seq` misses nothing.
 #[derive(Serialize, ToSchema)]
-struct Machines {
+#[schema(as = Machines)]
+struct Listing {
     /// The latest seen first.
     machines: Vec<MachineView>,
     /// How many are not shown, since they were dismissed.
@@ -55,10 +56,10 @@ struct AdoptBody {
 #[utoipa::path(
     get, path = "/api/discovered", tag = "discovered", operation_id = "list_discovered",
     params(("dismissed" = Option<bool>, Query, description = "Also those that were dismissed")),
-    responses((status = 200, description = "The machines", body = Machines)),
+    responses((status = 200, description = "The machines", body = Listing)),
     security(("operator" = [])),
 )]
-async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Machines>, Problem> {
+async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Listing>, Problem> {
     let with_dismissed = params.truth("dismissed").unwrap_or(false);
     params.finish()?;
     let seq = app.orchestrator.store().last_seq().await?;
@@ -67,7 +68,7 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Ma
     let now = app.orchestrator.now();
     machines.retain(|machine| with_dismissed || !machine.is_dismissed(now));
     let hidden = all - machines.len();
-    Ok(Json(Machines { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
+    Ok(Json(Listing { machines: machines.iter().map(MachineView::new).collect(), hidden, seq }))
 }
 
 /// Register a discovered machine as a host.
