@@ -22,6 +22,7 @@ use crate::node::{Node, PASSWORD};
 const MAC: &str = "52:54:00:00:00:07";
 
 /// What the cluster is believed to be.
+#[derive(Clone, Copy)]
 pub(crate) struct Belief {
     pub(crate) password: &'static str,
     pub(crate) fingerprint: [u8; 32],
