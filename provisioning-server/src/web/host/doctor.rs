@@ -51,9 +51,9 @@ impl DoctorView {
         let diagnosis = diagnose(&web.orchestrator, &*web.downloads, *mac).await?;
         let armed_at = record.state.since().filter(|_| record.state.phase() == Phase::PxeReady);
         let is_old = armed_at.is_some_and(|armed| diagnosis.last_seen_at.is_some_and(|seen| seen < armed));
-        let is_told = phase != Phase::Registered || diagnosis.reached.is_some();
+        let is_shown = phase != Phase::Registered || diagnosis.reached.is_some();
         let diagnosis = if is_old { not_since(diagnosis) } else { diagnosis };
-        Ok(is_told.then(|| Self::new(diagnosis)))
+        Ok(is_shown.then(|| Self::new(diagnosis)))
     }
 
     fn new(diagnosis: Diagnosis) -> Self {
