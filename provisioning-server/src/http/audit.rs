@@ -29,7 +29,7 @@ const PLACE_MAX: u64 = i64::MAX as u64;
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// What changes are called. What is not here is told by its method and path.
-const ACTIONS: [(&str, &str, &str); 26] = [
+const ACTIONS: [(&str, &str, &str); 27] = [
     ("POST", "/api/hosts", "register a host"),
     ("PATCH", "/api/hosts/{id}", "edit a host"),
     ("DELETE", "/api/hosts/{id}", "remove a host"),
@@ -55,6 +55,7 @@ const ACTIONS: [(&str, &str, &str); 26] = [
     ("POST", "/images/{image}/default", "choose the default image"),
     ("POST", "/settings/tokens", "create a token"),
     ("POST", "/settings/tokens/{token}/revoke", "revoke a token"),
+    ("POST", "/settings/notify/{target}/test", "send a test message"),
     ("POST", "/login", "log in"),
     ("POST", "/logout", "log out"),
 ];

@@ -10,6 +10,7 @@ use super::body::Fields;
 use super::problem::Problem;
 use crate::access::TokenRow;
 use crate::config::Setting;
+use crate::notify::TargetReport;
 use crate::web::Backstage;
 
 /// What the pages are given of [`App`].
@@ -39,6 +40,15 @@ impl Backstage for AppBackstage {
 
     async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem> {
         Ok(self.0.operators.revoke_token(id.to_owned()).await?)
+    }
+
+    async fn notify_targets(&self) -> Result<Vec<TargetReport>, Problem> {
+        Ok(self.0.notify.report(&self.0.orchestrator).await?)
+    }
+
+    async fn notify_test(&self, name: &str) -> Option<Result<u16, String>> {
+        let outcome = self.0.notify.test(name, &self.0.orchestrator).await?;
+        Some(outcome.map_err(|error| error.to_string()))
     }
 
     fn settings(&self) -> Vec<Setting> {

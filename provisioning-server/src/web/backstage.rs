@@ -7,6 +7,7 @@ use crate::access::TokenRow;
 use crate::config::Setting;
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
+use crate::notify::TargetReport;
 
 /// The server behind the pages.
 #[async_trait]
@@ -40,6 +41,16 @@ pub trait Backstage: Send + Sync {
     /// # Errors
     /// As `DELETE /api/tokens/{id}`.
     async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem>;
+
+    /// The services that are told of events, and how they are doing.
+    ///
+    /// # Errors
+    /// As `GET /api/notify`.
+    async fn notify_targets(&self) -> Result<Vec<TargetReport>, Problem>;
+
+    /// Sends a test message to a target: the status it was taken with, or why it was not; `None` for a target that
+    /// there is not.
+    async fn notify_test(&self, name: &str) -> Option<Result<u16, String>>;
 
     /// The configuration in force; empty when it came from no file.
     fn settings(&self) -> Vec<Setting>;

@@ -68,6 +68,8 @@ pub(super) enum PageError {
     NoSuchHost(String),
     /// No such image, by the id or name that was asked for.
     NoSuchImage(String),
+    /// No such notify target, by the name that was asked for.
+    NoSuchTarget,
     /// No such token, by the id that was asked for.
     NoSuchToken,
     /// No such text, of this operation and host.
@@ -78,6 +80,8 @@ pub(super) enum PageError {
     TooMany { max: usize },
     /// The store did not answer.
     Store(StoreError),
+    /// A part of the server did not answer.
+    Unavailable(crate::http::problem::Problem),
 }
 
 impl From<StoreError> for PageError {
@@ -113,6 +117,14 @@ impl IntoResponse for PageError {
                     what_to_do: "It may have been removed: look for it among the images.",
                 },
             ),
+            Self::NoSuchTarget => (
+                StatusCode::NOT_FOUND,
+                Problem {
+                    title: "No such target",
+                    text: "No notify target has this name.".to_owned(),
+                    what_to_do: "The settings list those of the configuration.",
+                },
+            ),
             Self::NoSuchToken => (
                 StatusCode::NOT_FOUND,
                 Problem {
@@ -143,6 +155,14 @@ impl IntoResponse for PageError {
                     title: "Too many hosts at once",
                     text: format!("At most {max} hosts can be asked for at once."),
                     what_to_do: "Ask for fewer.",
+                },
+            ),
+            Self::Unavailable(problem) => (
+                problem.status(),
+                Problem {
+                    title: "The page cannot be shown now",
+                    text: problem.detail().to_owned(),
+                    what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
                 },
             ),
             Self::Store(error) => {

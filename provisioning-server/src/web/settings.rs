@@ -11,6 +11,7 @@ use super::moment::Moment;
 use super::page::{Frame, PageError, html};
 use crate::access::{Scope, TokenRow};
 use crate::config::{Setting, Shown};
+use crate::notify::{EventName, TargetReport};
 use crate::snippets::{Kind, SnippetFacts, snippet};
 
 #[derive(Template)]
@@ -28,6 +29,7 @@ struct SettingsBody {
     type_faults: Vec<String>,
     tokens: Vec<TokenView>,
     is_open: bool,
+    targets: Vec<TargetView>,
     snippets: Vec<SnippetView>,
     sections: Vec<Section>,
     about: Vec<(&'static str, String)>,
@@ -79,6 +81,44 @@ impl TokenView {
             tone,
             state,
             is_alive,
+        }
+    }
+}
+
+/// A service that is told of events, in words; the rest of its address may be a secret.
+struct TargetView {
+    name: String,
+    origin: String,
+    events: String,
+    backlog: usize,
+    last_success: Option<Moment>,
+    last_error: Option<(Moment, String)>,
+    next_try: Option<Moment>,
+    dropped: u64,
+    /// In the style sheet, and as a word.
+    tone: &'static str,
+    state: &'static str,
+}
+
+impl TargetView {
+    fn of(report: TargetReport) -> Self {
+        let TargetReport { name, origin, events, status, backlog } = report;
+        let (tone, state) = match (status.attempts, status.last_success_at) {
+            (0, Some(_)) => ("good", "takes events"),
+            (0, None) => ("info", "nothing sent yet"),
+            (_, _) => ("bad", "does not take events"),
+        };
+        Self {
+            name,
+            origin,
+            events: events.into_iter().map(EventName::as_str).collect::<Vec<_>>().join(", "),
+            backlog,
+            last_success: status.last_success_at.map(Moment),
+            last_error: status.last_error.map(|(at, error)| (Moment(at), error)),
+            next_try: status.next_try_at.map(Moment),
+            dropped: status.dropped,
+            tone,
+            state,
         }
     }
 }
@@ -138,30 +178,32 @@ pub(super) struct Wanted {
 pub(super) async fn page(State(web): State<Web>, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
     let frame = Frame::of(&web).await?;
     let notice = (wanted.done == "revoked").then_some("The token was revoked.");
-    Ok(html(&SettingsPage { frame, notice, body: body(&web) }))
+    Ok(html(&SettingsPage { frame, notice, body: body(&web).await? }))
 }
 
 /// `GET /fragments/settings`: the page's sections without the frame around them.
-pub(super) async fn fragment(State(web): State<Web>) -> Response {
-    html(&body(&web))
+pub(super) async fn fragment(State(web): State<Web>) -> Result<Response, PageError> {
+    Ok(html(&body(&web).await?))
 }
 
-fn body(web: &Web) -> SettingsBody {
+async fn body(web: &Web) -> Result<SettingsBody, PageError> {
     let types = web.orchestrator.server_types();
     let now = web.orchestrator.now();
     let settings = web.backstage.settings();
+    let targets = web.backstage.notify_targets().await.map_err(PageError::Unavailable)?;
     let mut tokens = web.backstage.tokens();
     // Those in force first, then the latest made.
     tokens.sort_by_key(|row| (!row.is_alive(now), std::cmp::Reverse(row.created)));
-    SettingsBody {
+    Ok(SettingsBody {
         types: types.values().map(TypeView::of).collect(),
         type_faults: web.backstage.server_type_faults(),
         tokens: tokens.iter().map(|row| TokenView::of(row, now)).collect(),
         is_open: web.backstage.is_open(),
+        targets: targets.into_iter().map(TargetView::of).collect(),
         snippets: snippets(web.orchestrator.site(), &settings),
         sections: sections(settings),
         about: about(web),
-    }
+    })
 }
 
 fn about(web: &Web) -> Vec<(&'static str, String)> {

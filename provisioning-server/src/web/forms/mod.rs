@@ -6,6 +6,7 @@
 mod confirm;
 mod edit;
 mod images;
+mod notify;
 mod rebuild;
 mod register;
 mod tokens;
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/images/import", get(images::ask_import).post(images::import))
         .route("/images/{image}/remove", get(images::ask_remove).post(images::remove))
         .route("/images/{image}/default", post(images::make_default))
+        .route("/settings/notify/{target}/test", post(notify::test))
         .route("/settings/tokens", get(tokens::ask).post(tokens::create))
         .route("/settings/tokens/{token}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
 }

@@ -50,10 +50,10 @@ impl DoctorView {
         let Some(mac) = record.host.macs.first().filter(|_| matters(phase)) else { return Ok(None) };
         let diagnosis = diagnose(&web.orchestrator, &*web.downloads, *mac).await?;
         let armed_at = record.state.since().filter(|_| record.state.phase() == Phase::PxeReady);
-        let was_before = armed_at.is_some_and(|armed| diagnosis.last_seen_at.is_some_and(|seen| seen < armed));
-        let is_told = phase != Phase::Registered || diagnosis.reached.is_some();
-        let diagnosis = if was_before { not_since(diagnosis) } else { diagnosis };
-        Ok(is_told.then(|| Self::new(diagnosis)))
+        let is_old = armed_at.is_some_and(|armed| diagnosis.last_seen_at.is_some_and(|seen| seen < armed));
+        let is_shown = phase != Phase::Registered || diagnosis.reached.is_some();
+        let diagnosis = if is_old { not_since(diagnosis) } else { diagnosis };
+        Ok(is_shown.then(|| Self::new(diagnosis)))
     }
 
     fn new(diagnosis: Diagnosis) -> Self {

@@ -24,6 +24,7 @@ use crate::access::{NewToken, Scope, TokenBook, TokenName, TokenRow};
 use crate::config::{Setting, Shown};
 use crate::http::body::Fields;
 use crate::http::problem::{Kind, Problem};
+use crate::notify::{EventName, Status, TargetReport};
 
 /// Two fifths of every download are done.
 struct TwoFifths;
@@ -75,6 +76,17 @@ impl Backstage for Behind {
 
     async fn revoke_token(&self, id: &str) -> Result<TokenRow, Problem> {
         Ok(self.1.revoke(id, self.0.now())?)
+    }
+
+    async fn notify_targets(&self) -> Result<Vec<TargetReport>, Problem> {
+        let last_error = Some((self.0.now(), "it answered <b>500</b>".to_owned()));
+        let status = Status { last_error, attempts: 3, ..Status::default() };
+        let (name, origin) = ("chat".to_owned(), "https://chat.lab.example".to_owned());
+        Ok(vec![TargetReport { name, origin, events: EventName::ALL[..2].to_vec(), status, backlog: 7 }])
+    }
+
+    async fn notify_test(&self, name: &str) -> Option<Result<u16, String>> {
+        (name == "chat").then(|| Err("it answered 500".to_owned()))
     }
 
     fn settings(&self) -> Vec<Setting> {

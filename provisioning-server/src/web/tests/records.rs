@@ -1,9 +1,10 @@
 //! Images and settings.
 
+use axum::http::StatusCode;
 use provisioning_core::machine::Leg;
 
 use super::lab::Lab;
-use super::{get, part};
+use super::{get, part, post};
 
 #[tokio::test]
 async fn an_image_is_listed_with_what_identifies_it_and_what_uses_it() {
@@ -47,4 +48,19 @@ async fn settings_are_told_with_their_origin_and_faults_of_the_server_types_stan
     assert!(dhcp.contains("http://10.0.0.2:8080/ipxe/${mac") && dhcp.matches("<pre").count() == 5, "{dhcp}");
     assert!(page.contains(env!("CARGO_PKG_VERSION")));
     assert!(page.contains(get(&lab, "/fragments/settings").await.text.trim()));
+}
+
+#[tokio::test]
+async fn a_webhook_is_listed_with_its_trouble_and_tried_by_a_button() {
+    let lab = Lab::new();
+    let page = get(&lab, "/settings").await.text;
+    let row = part(&page, r#"<tr data-target="chat">"#, "</tr>");
+    for words in ["does not take events", "https://chat.lab.example", "it answered", "never"] {
+        assert!(row.contains(words), "{words} is not in {row}");
+    }
+    assert!(!row.contains("<b>500"), "{row}");
+    assert!(row.contains(r#"action="/settings/notify/chat/test""#));
+    let tested = post(&lab, "/settings/notify/chat/test", "").await;
+    assert!(tested.text.contains("It was not taken:") && tested.text.contains("it answered 500"), "{}", tested.text);
+    assert_eq!(post(&lab, "/settings/notify/none/test", "").await.status, StatusCode::NOT_FOUND);
 }
