@@ -98,85 +98,61 @@ struct Problem {
     what_to_do: &'static str,
 }
 
-impl IntoResponse for PageError {
-    fn into_response(self) -> Response {
-        let (status, problem) = match self {
-            Self::NoSuchHost(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such host",
-                    text: format!("No host with the id or name “{asked}” is registered."),
-                    what_to_do: "It may have been removed or renamed: look for it in the fleet.",
-                },
+const AGAIN: &str = "Load it again in a moment; if it stays like this, look into the server's log.";
+
+impl PageError {
+    fn said(self) -> (StatusCode, Problem) {
+        let missing = |title, text: String, what_to_do| (StatusCode::NOT_FOUND, Problem { title, text, what_to_do });
+        match self {
+            Self::NoSuchHost(asked) => missing(
+                "No such host",
+                format!("No host with the id or name “{asked}” is registered."),
+                "It may have been removed or renamed: look for it in the fleet.",
             ),
-            Self::NoSuchImage(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such image",
-                    text: format!("No image has the id or name “{asked}”."),
-                    what_to_do: "It may have been removed: look for it among the images.",
-                },
+            Self::NoSuchImage(asked) => missing(
+                "No such image",
+                format!("No image has the id or name “{asked}”."),
+                "It may have been removed: look for it among the images.",
             ),
-            Self::NoSuchTarget => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such target",
-                    text: "No notify target has this name.".to_owned(),
-                    what_to_do: "The settings list those of the configuration.",
-                },
+            Self::NoSuchTarget => missing(
+                "No such target",
+                "No notify target has this name.".to_owned(),
+                "The settings list those of the configuration.",
             ),
-            Self::NoSuchToken => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such token",
-                    text: "No token has this id.".to_owned(),
-                    what_to_do: "The settings list those that there are.",
-                },
+            Self::NoSuchToken => {
+                missing("No such token", "No token has this id.".to_owned(), "The settings list those that there are.")
+            }
+            Self::NoSuchArtefact => missing(
+                "No such file",
+                "This operation of this host has left no such text.".to_owned(),
+                "The host's page lists what there is.",
             ),
-            Self::NoSuchArtefact => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such file",
-                    text: "This operation of this host has left no such text.".to_owned(),
-                    what_to_do: "The host's page lists what there is.",
-                },
+            Self::NoSuchMachine(asked) => missing(
+                "No such machine",
+                format!("“{asked}” is no address of a network card."),
+                "Go to the fleet and look from there.",
             ),
-            Self::NoSuchMachine(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such machine",
-                    text: format!("“{asked}” is no address of a network card."),
-                    what_to_do: "Go to the fleet and look from there.",
-                },
-            ),
-            Self::TooMany { max } => (
-                StatusCode::BAD_REQUEST,
-                Problem {
-                    title: "Too many hosts at once",
-                    text: format!("At most {max} hosts can be asked for at once."),
-                    what_to_do: "Ask for fewer.",
-                },
-            ),
-            Self::Unavailable(problem) => (
-                problem.status(),
-                Problem {
-                    title: "The page cannot be shown now",
-                    text: problem.detail().to_owned(),
-                    what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
-                },
-            ),
+            Self::TooMany { max } => {
+                let text = format!("At most {max} hosts can be asked for at once.");
+                let title = "Too many hosts at once";
+                (StatusCode::BAD_REQUEST, Problem { title, text, what_to_do: "Ask for fewer." })
+            }
+            Self::Unavailable(problem) => {
+                let (title, text) = ("The page cannot be shown now", problem.detail().to_owned());
+                (problem.status(), Problem { title, text, what_to_do: AGAIN })
+            }
             Self::Store(error) => {
                 tracing::warn!(%error, "a page could not be made: the store did not answer");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    Problem {
-                        title: "The store does not answer",
-                        text: "The page cannot be shown now.".to_owned(),
-                        what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
-                    },
-                )
+                let (title, text) = ("The store does not answer", "The page cannot be shown now.".to_owned());
+                (StatusCode::SERVICE_UNAVAILABLE, Problem { title, text, what_to_do: AGAIN })
             }
-        };
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, problem) = self.said();
         (status, html(&problem)).into_response()
     }
 }
