@@ -146,7 +146,7 @@ fn forms(text: &str, public_blob: &str) -> Vec<(&'static str, Vec<u8>)> {
     let expanded = Sha512::digest(seed);
     let mut forms = vec![("the seed", seed[..PIECE].to_vec()), ("the seed", seed[PIECE..].to_vec())];
     // The first and the last byte of the scalar are changed before it is used.
-    forms.push(("the scalar", expanded[1..1 + PIECE].to_vec()));
+    forms.push(("the scalar", expanded[1..=PIECE].to_vec()));
     forms.push(("the nonce prefix", expanded[32..32 + PIECE].to_vec()));
     let (first, last) = (at * 4 / 3 + 2, (at + 32) * 4 / 3 - 2);
     let mut column = 0;
