@@ -137,9 +137,8 @@ async fn a_restart_goes_on_where_it_stopped_and_tells_nothing_anew() {
 async fn a_slow_target_delays_neither_the_server_nor_another_target() {
     let mut quick = Receiver::start(Manner::Takes).await;
     let slow = Receiver::start(Manner::Sleeps).await;
-    let disk = Disk::default();
     let other = Target { name: "pager".to_owned(), ..target(&slow, &[EventName::Registered]) };
-    let lab = disk.start(vec![target(&quick, &[EventName::Registered]), other]).await;
+    let lab = Disk::default().start(vec![target(&quick, &[EventName::Registered]), other]).await;
     for n in 1..=3 {
         register(&lab, n).await;
     }
