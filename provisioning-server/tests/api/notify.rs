@@ -68,13 +68,13 @@ async fn status(lab: &Lab) -> Value {
 
 #[tokio::test]
 async fn chosen_events_arrive_once_in_order_and_signed() {
-    let mut desk = Receiver::start(Manner::Takes).await;
-    let lab = Disk::default().start(vec![target(&desk, &[EventName::Registered, EventName::Failed])]).await;
+    let mut receiver = Receiver::start(Manner::Takes).await;
+    let lab = Disk::default().start(vec![target(&receiver, &[EventName::Registered, EventName::Failed])]).await;
     let host = register(&lab, 1).await;
     lab.armed(&host, "52:54:00:00:00:01").await;
     lab.post(&format!("/api/hosts/{host}/cancel"), &json!({})).await;
     register(&lab, 2).await;
-    let received = desk.take(3).await;
+    let received = receiver.take(3).await;
     let events: Vec<&str> = received.iter().map(|message| message.body["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["registered", "failed", "registered"], "and not that it was started");
     assert_eq!(names(&received), ["pve-01", "pve-01", "pve-02"]);
@@ -90,18 +90,18 @@ async fn chosen_events_arrive_once_in_order_and_signed() {
 
 #[tokio::test]
 async fn a_target_that_was_down_gets_everything_in_order_when_it_is_back() {
-    let mut desk = Receiver::start(Manner::Fails).await;
-    let lab = Disk::default().start(vec![target(&desk, &[EventName::Registered])]).await;
+    let mut receiver = Receiver::start(Manner::Fails).await;
+    let lab = Disk::default().start(vec![target(&receiver, &[EventName::Registered])]).await;
     for n in 1..=3 {
         register(&lab, n).await;
     }
-    desk.tries(3).await;
+    receiver.tries(3).await;
     let failing = status(&lab).await;
     assert_eq!((&failing["backlog"], &failing["last_error"]), (&json!(3), &json!("it answered with status 500")));
     assert!(failing["attempts"].as_u64().unwrap() >= 2 && failing["next_try_at"].is_string(), "{failing}");
     assert!(!failing.to_string().contains("t0ken"), "the path may be a secret: {failing}");
-    desk.now(Manner::Takes);
-    let received = desk.take(3).await;
+    receiver.now(Manner::Takes);
+    let received = receiver.take(3).await;
     assert_eq!(names(&received), ["pve-01", "pve-02", "pve-03"]);
     let mut healed = status(&lab).await;
     while healed["backlog"] != 0 {
@@ -113,24 +113,24 @@ async fn a_target_that_was_down_gets_everything_in_order_when_it_is_back() {
 #[tokio::test]
 async fn a_restart_goes_on_where_it_stopped_and_tells_nothing_anew() {
     let disk = Disk::default();
-    let mut desk = Receiver::start(Manner::Takes).await;
-    let targets = || vec![target(&desk, &[EventName::Registered])];
+    let mut receiver = Receiver::start(Manner::Takes).await;
+    let targets = || vec![target(&receiver, &[EventName::Registered])];
     let lab = disk.start(targets()).await;
     register(&lab, 1).await;
     let lab_before = lab;
     let targets_after = targets();
-    assert_eq!(names(&desk.take(1).await), ["pve-01"]);
+    assert_eq!(names(&receiver.take(1).await), ["pve-01"]);
     while disk.bookmarked().await != Some(1) {
         tokio::task::yield_now().await;
     }
-    desk.now(Manner::Fails);
+    receiver.now(Manner::Fails);
     register(&lab_before, 2).await;
-    desk.tries(2).await;
+    receiver.tries(2).await;
     lab_before.server.until(async {}).await.unwrap();
-    desk.now(Manner::Takes);
+    receiver.now(Manner::Takes);
     let lab = disk.start(targets_after).await;
     register(&lab, 3).await;
-    assert_eq!(names(&desk.take(2).await), ["pve-02", "pve-03"]);
+    assert_eq!(names(&receiver.take(2).await), ["pve-02", "pve-03"]);
 }
 
 #[tokio::test]
@@ -147,8 +147,8 @@ async fn a_slow_target_delays_neither_the_server_nor_another_target() {
 
 #[tokio::test]
 async fn what_is_too_old_is_dropped_and_the_journal_says_so_once() {
-    let desk = Receiver::start(Manner::Fails).await;
-    let impatient = Target { give_up_after: Duration::from_millis(1), ..target(&desk, &[EventName::Registered]) };
+    let receiver = Receiver::start(Manner::Fails).await;
+    let impatient = Target { give_up_after: Duration::from_millis(1), ..target(&receiver, &[EventName::Registered]) };
     let lab = Disk::default().start(vec![impatient]).await;
     for n in 1..=3 {
         register(&lab, n).await;
@@ -163,22 +163,22 @@ async fn what_is_too_old_is_dropped_and_the_journal_says_so_once() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let mut elsewhere = Receiver::start(Manner::Takes).await;
-    let desk = Receiver::start(Manner::Redirects(elsewhere.url("/"))).await;
-    let lab = Disk::default().start(vec![target(&desk, &[EventName::Registered])]).await;
+    let receiver = Receiver::start(Manner::Redirects(elsewhere.url("/"))).await;
+    let lab = Disk::default().start(vec![target(&receiver, &[EventName::Registered])]).await;
     register(&lab, 1).await;
-    desk.tries(2).await;
+    receiver.tries(2).await;
     assert_eq!(status(&lab).await["last_error"], "it answered with status 307");
     assert!(elsewhere.is_idle(), "nobody was sent there");
 }
 
 #[tokio::test]
 async fn a_test_message_says_whether_it_arrived() {
-    let mut desk = Receiver::start(Manner::Takes).await;
-    let lab = Disk::default().start(vec![target(&desk, &[EventName::Ready])]).await;
+    let mut receiver = Receiver::start(Manner::Takes).await;
+    let lab = Disk::default().start(vec![target(&receiver, &[EventName::Ready])]).await;
     let sent = lab.post("/api/notify/test", &json!({ "target": "chat" })).await;
     assert_eq!(sent.body["results"], json!([{ "target": "chat", "delivered": true, "status": 200, "error": null }]));
-    assert_eq!(desk.take(1).await[0].body["event"], "test");
-    desk.now(Manner::Fails);
+    assert_eq!(receiver.take(1).await[0].body["event"], "test");
+    receiver.now(Manner::Fails);
     let sent = lab.post("/api/notify/test", &json!({})).await;
     assert_eq!((sent.status, &sent.body["results"][0]["delivered"]), (StatusCode::OK, &json!(false)));
     assert_eq!(sent.body["results"][0]["error"], "it answered with status 500");
@@ -189,9 +189,9 @@ async fn a_test_message_says_whether_it_arrived() {
 
 #[tokio::test]
 async fn a_target_whose_address_is_none_is_refused_at_the_start() {
-    let desk = Receiver::start(Manner::Takes).await;
+    let receiver = Receiver::start(Manner::Takes).await;
     for url in ["ftp://x/", "nowhere", "http://"] {
-        let bad = Target { url: Secret::new(url.to_owned()), ..target(&desk, &[]) };
+        let bad = Target { url: Secret::new(url.to_owned()), ..target(&receiver, &[]) };
         let refused = Notify::new(vec![bad], Arc::new(MemoryBookmarks::default()), IMPATIENT);
         assert!(refused.is_err(), "{url}");
     }
