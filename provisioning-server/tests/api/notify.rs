@@ -58,8 +58,8 @@ async fn register(lab: &Lab, n: u8) -> String {
     lab.host(&format!("pve-{n:02}"), &format!("52:54:00:00:00:{n:02x}")).await
 }
 
-fn names(received: &[Received]) -> Vec<&str> {
-    received.iter().map(|message| message.body["host"]["hostname"].as_str().unwrap()).collect()
+fn names(told: &[Received]) -> Vec<&str> {
+    told.iter().map(|message| message.body["host"]["hostname"].as_str().unwrap()).collect()
 }
 
 async fn status(lab: &Lab) -> Value {
@@ -74,18 +74,18 @@ async fn chosen_events_arrive_once_in_order_and_signed() {
     lab.armed(&host, "52:54:00:00:00:01").await;
     lab.post(&format!("/api/hosts/{host}/cancel"), &json!({})).await;
     register(&lab, 2).await;
-    let received = receiver.take(3).await;
-    let events: Vec<&str> = received.iter().map(|message| message.body["event"].as_str().unwrap()).collect();
+    let told = receiver.take(3).await;
+    let events: Vec<&str> = told.iter().map(|message| message.body["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["registered", "failed", "registered"], "and not that it was started");
-    assert_eq!(names(&received), ["pve-01", "pve-01", "pve-02"]);
-    for message in &received {
+    assert_eq!(names(&told), ["pve-01", "pve-01", "pve-02"]);
+    for message in &told {
         let secret = Secret::new(SECRET.to_owned());
         let expected = signature(&secret, &message.id, message.timestamp, message.text.as_bytes());
         assert_eq!(message.signature, expected);
         assert_eq!(message.id, message.body["id"].to_string(), "the id is the journal's place");
         assert_eq!(message.body["entry"]["seq"], message.body["id"]);
     }
-    assert_eq!(received[1].body["host"]["url"], format!("{}/hosts/{host}", lab.base));
+    assert_eq!(told[1].body["host"]["url"], format!("{}/hosts/{host}", lab.base));
 }
 
 #[tokio::test]
@@ -101,8 +101,8 @@ async fn a_target_that_was_down_gets_everything_in_order_when_it_is_back() {
     assert!(failing["attempts"].as_u64().unwrap() >= 2 && failing["next_try_at"].is_string(), "{failing}");
     assert!(!failing.to_string().contains("t0ken"), "the path may be a secret: {failing}");
     receiver.now(Manner::Takes);
-    let received = receiver.take(3).await;
-    assert_eq!(names(&received), ["pve-01", "pve-02", "pve-03"]);
+    let told = receiver.take(3).await;
+    assert_eq!(names(&told), ["pve-01", "pve-02", "pve-03"]);
     let mut healed = status(&lab).await;
     while healed["backlog"] != 0 {
         healed = status(&lab).await;
