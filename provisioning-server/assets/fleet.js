@@ -3,6 +3,7 @@ import { fragment } from "./api.js";
 import { press, remember } from "./frame.js";
 import { list } from "./list.js";
 import { gather, live, progress } from "./live.js";
+import { keepNotices, notices } from "./notices.js";
 import { bulk, picks } from "./picks.js";
 
 const search = document.getElementById("search");
@@ -130,7 +131,8 @@ function heard(entry) {
   hosts.heard(id, Date.parse(entry.at) || Number(entry.at));
 }
 
-function counted({ counts }) {
+function counted({ counts, notices: told }) {
+  notices(told);
   for (const [key, count] of Object.entries(counts)) {
     const counter = counterOf(key);
     if (!counter) continue;
@@ -191,6 +193,7 @@ export function fleet() {
   hosts = list(box, (row) => selection?.mark(row));
   selection = picks(box, hosts);
   bulk();
+  keepNotices();
   views();
   keys();
   counters.addEventListener("click", (event) => {

@@ -16,7 +16,7 @@ const links = { calm: "/favicon.svg", trouble: "/assets/favicon-trouble.svg" };
 const title = document.title;
 
 /** What every page shows of the fleet: how many hosts need somebody, and that something has failed. */
-function frame({ counts, notices }) {
+function frame({ counts }) {
   const needs = document.getElementById("needs-you");
   needs.querySelector("b").textContent = String(counts["needs-you"]);
   needs.hidden = counts["needs-you"] === 0;
@@ -24,16 +24,6 @@ function frame({ counts, notices }) {
   const href = counts.failed > 0 ? links.trouble : links.calm;
   if (icon.getAttribute("href") !== href) icon.href = href;
   document.title = counts.failed > 0 ? `(${counts.failed} failed) ${title}` : title;
-  const box = document.getElementById("notices");
-  const shown = JSON.stringify(notices);
-  if (box.dataset.shown === shown) return;
-  box.dataset.shown = shown;
-  box.replaceChildren(...notices.map(({ about, text }) => {
-    const banner = Object.assign(document.createElement("p"), { className: "banner warn" });
-    banner.append(Object.assign(document.createElement("strong"), { textContent: about }), " ",
-      Object.assign(document.createElement("span"), { textContent: text }));
-    return banner;
-  }));
 }
 
 /**

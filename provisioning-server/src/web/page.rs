@@ -98,86 +98,77 @@ struct Problem {
     what_to_do: &'static str,
 }
 
+impl Problem {
+    fn new(title: &'static str, text: impl Into<String>, what_to_do: &'static str) -> Self {
+        Self { title, text: text.into(), what_to_do }
+    }
+}
+
+/// What is said of an answer that did not come.
+const LOAD_AGAIN: &str = "Load it again in a moment; if it stays like this, look into the server's log.";
+
+impl PageError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchHost(_)
+            | Self::NoSuchImage(_)
+            | Self::NoSuchTarget
+            | Self::NoSuchToken
+            | Self::NoSuchArtefact
+            | Self::NoSuchMachine(_) => StatusCode::NOT_FOUND,
+            Self::TooMany { .. } => StatusCode::BAD_REQUEST,
+            Self::Unavailable(problem) => problem.status(),
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        match self {
+            Self::NoSuchHost(asked) => Problem::new(
+                "No such host",
+                format!("No host with the id or name “{asked}” is registered."),
+                "It may have been removed or renamed: look for it in the fleet.",
+            ),
+            Self::NoSuchImage(asked) => Problem::new(
+                "No such image",
+                format!("No image has the id or name “{asked}”."),
+                "It may have been removed: look for it among the images.",
+            ),
+            Self::NoSuchTarget => Problem::new(
+                "No such target",
+                "No notify target has this name.",
+                "The settings list those of the configuration.",
+            ),
+            Self::NoSuchToken => {
+                Problem::new("No such token", "No token has this id.", "The settings list those that there are.")
+            }
+            Self::NoSuchArtefact => Problem::new(
+                "No such file",
+                "This operation of this host has left no such text.",
+                "The host's page lists what there is.",
+            ),
+            Self::NoSuchMachine(asked) => Problem::new(
+                "No such machine",
+                format!("“{asked}” is no address of a network card."),
+                "Go to the fleet and look from there.",
+            ),
+            Self::TooMany { max } => Problem::new(
+                "Too many hosts at once",
+                format!("At most {max} hosts can be asked for at once."),
+                "Ask for fewer.",
+            ),
+            Self::Unavailable(problem) => Problem::new("The page cannot be shown now", problem.detail(), LOAD_AGAIN),
+            Self::Store(_) => Problem::new("The store does not answer", "The page cannot be shown now.", LOAD_AGAIN),
+        }
+    }
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let (status, problem) = match self {
-            Self::NoSuchHost(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such host",
-                    text: format!("No host with the id or name “{asked}” is registered."),
-                    what_to_do: "It may have been removed or renamed: look for it in the fleet.",
-                },
-            ),
-            Self::NoSuchImage(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such image",
-                    text: format!("No image has the id or name “{asked}”."),
-                    what_to_do: "It may have been removed: look for it among the images.",
-                },
-            ),
-            Self::NoSuchTarget => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such target",
-                    text: "No notify target has this name.".to_owned(),
-                    what_to_do: "The settings list those of the configuration.",
-                },
-            ),
-            Self::NoSuchToken => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such token",
-                    text: "No token has this id.".to_owned(),
-                    what_to_do: "The settings list those that there are.",
-                },
-            ),
-            Self::NoSuchArtefact => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such file",
-                    text: "This operation of this host has left no such text.".to_owned(),
-                    what_to_do: "The host's page lists what there is.",
-                },
-            ),
-            Self::NoSuchMachine(asked) => (
-                StatusCode::NOT_FOUND,
-                Problem {
-                    title: "No such machine",
-                    text: format!("“{asked}” is no address of a network card."),
-                    what_to_do: "Go to the fleet and look from there.",
-                },
-            ),
-            Self::TooMany { max } => (
-                StatusCode::BAD_REQUEST,
-                Problem {
-                    title: "Too many hosts at once",
-                    text: format!("At most {max} hosts can be asked for at once."),
-                    what_to_do: "Ask for fewer.",
-                },
-            ),
-            Self::Unavailable(problem) => (
-                problem.status(),
-                Problem {
-                    title: "The page cannot be shown now",
-                    text: problem.detail().to_owned(),
-                    what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
-                },
-            ),
-            Self::Store(error) => {
-                tracing::warn!(%error, "a page could not be made: the store did not answer");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    Problem {
-                        title: "The store does not answer",
-                        text: "The page cannot be shown now.".to_owned(),
-                        what_to_do: "Load it again in a moment; if it stays like this, look into the server's log.",
-                    },
-                )
-            }
-        };
-        (status, html(&problem)).into_response()
+        if let Self::Store(error) = &self {
+            tracing::warn!(%error, "a page could not be made: the store did not answer");
+        }
+        (self.status(), html(&self.problem())).into_response()
     }
 }
 

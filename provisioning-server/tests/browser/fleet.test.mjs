@@ -122,6 +122,7 @@ site.check("the whole way works by keyboard alone", async ({ page }) => {
   await page.keyboard.type("52:54:77:00:02:01");
   await page.keyboard.press("Enter");
   await page.waitForSelector(row("zz-keys"));
+  await page.waitForSelector("#sheet-dialog", { state: "hidden" });
   await page.evaluate(() => document.activeElement.blur());
   for (let step = 0; step < 12; step += 1) await page.keyboard.press("j");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "zz-keys");
@@ -184,10 +185,19 @@ site.check("the theme follows the system until somebody chooses, and is remember
 site.check("a bad edit of the server types is told on the open page, and goes with the next good one", async ({ page }) => {
   await openLive(page, "/");
   await site.write("server-types.yaml", "server_types:\n  lab:\n    boot_dusk: sda\n");
-  await page.waitForSelector("#notices .banner");
-  assert.match(await page.textContent("#notices"), /boot_dusk/);
+  await page.waitForSelector("#notices .banner:has-text('boot_dusk')");
   await site.configure();
-  await page.waitForSelector("#notices .banner", { state: "detached" });
+  await page.waitForSelector("#notices .banner:has-text('boot_dusk')", { state: "detached" });
+});
+
+site.check("a warning of the configuration is hidden for good by whoever has read it", async ({ page }) => {
+  await openLive(page, "/");
+  const warning = "#notices .banner:has-text('api_token')";
+  await page.click(`${warning} button`);
+  await page.waitForSelector(warning, { state: "hidden" });
+  await page.reload();
+  await page.waitForSelector('#live[data-state="live"]');
+  assert.ok(await page.locator(warning).isHidden());
 });
 
 site.check("times are in the reader's zone, with exact UTC in the tooltip", async ({ page }) => {

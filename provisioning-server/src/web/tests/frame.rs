@@ -80,7 +80,9 @@ async fn every_module_that_a_script_imports_is_there() {
         wanted.extend(imports.map(str::to_owned).filter(|import| !seen.contains(import) && *import != name));
         seen.push(name);
     }
-    for name in ["live.js", "fleet.js", "list.js", "picks.js", "frame.js", "host.js", "images.js", "sheets.js"] {
+    for name in
+        ["live.js", "fleet.js", "list.js", "notices.js", "picks.js", "frame.js", "host.js", "images.js", "sheets.js"]
+    {
         assert!(seen.iter().any(|seen| seen == name), "{name} is imported by nobody");
     }
 }
