@@ -111,6 +111,7 @@ fn site() -> anyhow::Result<Site> {
     Ok(Site {
         public_url: "http://10.0.0.2:8080".parse()?,
         boot_url: None,
+        artifact_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse()?,
         country: "at".parse()?,

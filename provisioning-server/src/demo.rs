@@ -150,6 +150,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
     let site = Site {
         public_url: url.parse()?,
         boot_url: None,
+        artifact_url: None,
         tls_fingerprint: None,
         domain: "demo.internal".parse()?,
         country: "us".parse()?,
@@ -175,12 +176,19 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
     let auth = if listen.ip().is_loopback() { AuthConfig::Open } else { AuthConfig::Token { admin: None } };
     Ok(Config {
         path: PathBuf::new(),
-        server: ServerConfig { listen, data_dir: data_dir.to_owned(), tls: None, boot_listen: None },
+        server: ServerConfig {
+            listen,
+            data_dir: data_dir.to_owned(),
+            tls: None,
+            boot_listen: None,
+            artifact_listen: None,
+        },
         site,
         ssh_port: options.ssh_port,
         api_token: None,
         policy: Policy::default(),
         infrastructure: None,
+        max_streams: None,
         pxe: PxeConfig::default(),
         auth,
         logins: LoginConfig::default(),

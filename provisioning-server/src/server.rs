@@ -57,6 +57,8 @@ pub struct Setup {
     pub warnings: Vec<String>,
     /// Services that are told of events.
     pub notify: notify::Notify,
+    /// How many machines download at once; `None` does not count.
+    pub max_streams: Option<usize>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -71,8 +73,9 @@ pub struct Server {
 impl Server {
     /// Puts a server together.
     pub fn new(setup: Setup) -> Self {
-        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, notify } =
+        let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, .. } =
             setup;
+        let (notify, max_streams) = (setup.notify, setup.max_streams);
         let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
@@ -85,7 +88,7 @@ impl Server {
             orchestrator: Arc::new(orchestrator),
             images: LoadedImages::new(images),
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
-            downloads: Downloads::new(clock),
+            downloads: Downloads::new(clock, max_streams),
             metrics,
             programs: netboot.programs,
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
@@ -196,6 +199,12 @@ impl Running {
     /// What the handlers share.
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Serves kernel and initrd alone on `tcp`, by `sendfile`, from now on.
+    pub fn serve_artifacts(&mut self, tcp: TcpListener) {
+        let stopping = self.app.stopping.clone();
+        self.tasks.spawn(crate::artifact_http::serve(tcp, Arc::clone(&self.app), stopping));
     }
 
     /// Follows the certificate's files from now on: they are read again when they change, and whenever `asked` is

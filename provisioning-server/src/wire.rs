@@ -69,6 +69,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
         netboot,
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         notify,
+        max_streams: config.max_streams,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)

@@ -446,3 +446,27 @@ async fn firmware_loads_boot_programs_by_http_and_nothing_else_of_their_folder()
         lab.send(lab.request(Method::GET, path)).await.is_problem(404, "no-such-path", None);
     }
 }
+
+#[tokio::test]
+async fn a_machine_beyond_the_download_slots_is_told_to_ask_again() {
+    let lab = Lab::start_with_slots(1).await;
+    let (first, second) = (lab.host("pve-01", MAC).await, lab.host("pve-02", "52:54:00:00:00:02").await);
+    let token = lab.armed(&first, MAC).await;
+    assert_eq!(lab.post(&format!("/api/hosts/{second}/rebuild"), &json!({})).await.status, StatusCode::ACCEPTED);
+    let script = || lab.request(Method::GET, "/ipxe/52:54:00:00:00:02");
+    let held = script().send().await.unwrap();
+    assert_eq!(
+        (held.status(), &held.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"2".parse().unwrap())
+    );
+    let shown = lab.get(&format!("/api/hosts/{second}")).await.body;
+    assert_eq!(shown["phase"], "pxe_ready", "it was given nothing: {shown}");
+    let words = shown["waiting_for"].as_str().unwrap();
+    assert!(words.starts_with("waits for a download slot, 1st in line"), "{words}");
+
+    let initrd = lab.request(Method::GET, &format!("/boot/{token}/initrd")).send().await.unwrap();
+    initrd.bytes().await.unwrap();
+    assert_eq!(script().send().await.unwrap().status(), StatusCode::OK, "the first has all it needs");
+    let shown = lab.get(&format!("/api/hosts/{second}")).await.body;
+    assert!(!shown["waiting_for"].as_str().unwrap().contains("slot"), "{shown}");
+}

@@ -18,6 +18,8 @@ pub struct Site {
     /// Where firmware reaches us, which mostly cannot speak TLS: plain HTTP beside an https `public_url`. `None` is
     /// `public_url` itself.
     pub boot_url: Option<BaseUrl>,
+    /// Where it fetches kernel and initrd, when that is another door than the one of boot scripts.
+    pub artifact_url: Option<BaseUrl>,
     /// The certificate that machines shall see there, when `public_url` is https with a certificate of our own.
     pub tls_fingerprint: Option<CertFingerprint>,
     /// The hosts' domain.
@@ -41,9 +43,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where firmware fetches its boot script, kernel and initrd.
+    /// Where firmware fetches its boot script.
     pub fn boot_url(&self) -> &BaseUrl {
         self.boot_url.as_ref().unwrap_or(&self.public_url)
+    }
+
+    /// Where firmware fetches kernel and initrd.
+    pub fn artifact_url(&self) -> &BaseUrl {
+        self.artifact_url.as_ref().unwrap_or_else(|| self.boot_url())
     }
 }
 

@@ -7,7 +7,7 @@ use super::Orchestrator;
 use super::apply::Along;
 use super::error::TokenError;
 use crate::machine::{BootAnswer, EventKind, HostState, Leg, boot_answer};
-use crate::model::{Artefact, ArtefactKind, BootToken, Fqdn, HostId, MacAddr, Operation, Secret};
+use crate::model::{Artefact, ArtefactKind, BootToken, Fqdn, HostId, MacAddr, Operation, OperationId, Secret};
 use crate::netboot::{Trace, shortened};
 use crate::ports::{Happening, HostRecord, NewEntry, Source, StoreError};
 use crate::render::{BootScript, FirstBootScript, LOCAL_DISK_SCRIPT, boot_script, first_boot_script};
@@ -88,6 +88,16 @@ impl Orchestrator {
         }
     }
 
+    /// The operation whose installer the machine with this NIC would be given now; `None` when it would be sent on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn armed_operation(&self, mac: MacAddr) -> Result<Option<OperationId>, StoreError> {
+        let record = self.ports.store.host_by_mac(mac).await?;
+        let armed = record.filter(|record| boot_answer(&record.state) == BootAnswer::Installer);
+        Ok(armed.and_then(|record| record.state.running()))
+    }
+
     /// The script, and the artefact that shows it with the token masked.
     async fn installer_script(
         &self,
@@ -98,7 +108,7 @@ impl Orchestrator {
         let (Some(image), Ok(fqdn)) = (image, Fqdn::new(&record.host.name, &self.site.domain)) else {
             return Ok(None);
         };
-        let (public_url, token, release) = (self.site.boot_url(), &operation.token, image.release);
+        let (public_url, token, release) = (self.site.artifact_url(), &operation.token, image.release);
         let text = boot_script(&BootScript { public_url, token, fqdn: &fqdn, release });
         let shown = self.artefact(ArtefactKind::BootScript, masked(&text, token));
         Ok(Some((Secret::new(text), Some(shown))))

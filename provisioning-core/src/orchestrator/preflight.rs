@@ -89,7 +89,8 @@ impl Orchestrator {
             warnings.push("the address that DHCP gives the installer becomes the host's fixed one: reserve it".into());
         }
         let boot_script = fqdn.as_ref().ok().map(|fqdn| {
-            let script = BootScript { public_url: self.site.boot_url(), token: &token, fqdn, release: image.release };
+            let script =
+                BootScript { public_url: self.site.artifact_url(), token: &token, fqdn, release: image.release };
             boot_script(&script).replace(&token.expose(), "***")
         });
         Ok(Preflight {

@@ -123,6 +123,7 @@ impl RawCase {
         let site = Site {
             public_url: raw.public_url,
             boot_url: None,
+            artifact_url: None,
             tls_fingerprint: raw.tls_fingerprint,
             domain: raw.domain,
             country: raw.country,

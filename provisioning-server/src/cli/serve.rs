@@ -33,6 +33,10 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let boot_listen = config.server.boot_listen;
     let boot = boot_listen.map(listen::bind).transpose();
     let boot = boot.with_context(|| format!("server.boot_listen: cannot listen on {boot_listen:?}"))?;
+    let artifact_listen = config.server.artifact_listen;
+    let artifacts = artifact_listen.map(listen::bind).transpose();
+    let artifacts =
+        artifacts.with_context(|| format!("server.artifact_listen: cannot listen on {artifact_listen:?}"))?;
     let control = listen::bind_control(&control_socket(data.path())).context("cannot open the control socket")?;
     if let Some(token) = new_token {
         show(&token)?;
@@ -43,6 +47,10 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let limits = ConnectionLimits::of_total(connections_that_fit());
     let mut running = server.with_limits(limits).start_with_boot(tcp, boot, Some(control))?;
+    if let Some(artifacts) = artifacts {
+        tracing::info!(artifact_url = %config.site.artifact_url(), "serving kernel and initrd");
+        running.serve_artifacts(artifacts);
+    }
     running.follow_certificate(hang_ups()?);
     running.follow_server_types(config.server_types_file.clone());
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
-    let Server { config: server, public_url, boot_url, tls_fingerprint } = server::read(reader, root.section("server"));
+    let Server { config: server, public_url, boot_url, artifact_url, tls_fingerprint } =
+        server::read(reader, root.section("server"));
     let pxe = pxe::read(reader, root.section("pxe"), boot_url.as_ref().or(public_url.as_ref()));
     let hash = credentials(root.section("credentials"));
     let proxmox = proxmox(root.section("proxmox"));
@@ -31,6 +33,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let policy = timeouts(root.section("timeouts"));
     let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
+    let max_streams = images(root.section("images"));
     let notify = notify::targets(reader, &mut root);
     root.finish();
     let server_types = server_types::read(reader, &types_file);
@@ -39,6 +42,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let site = Site {
         public_url,
         boot_url,
+        artifact_url,
         tls_fingerprint,
         domain: proxmox.domain,
         country: proxmox.country,
@@ -58,6 +62,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         api_token: proxmox.api_token,
         policy,
         infrastructure,
+        max_streams,
         pxe,
         auth,
         logins,
@@ -68,6 +73,13 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         warnings: vec![],
         origins: Origins::default(),
     })
+}
+
+/// `images`: how they are handed out.
+fn images(mut section: Section<'_>) -> Option<usize> {
+    let max_streams: Option<NonZeroUsize> = section.number("max_streams", "from 1 up");
+    section.finish();
+    max_streams.map(NonZeroUsize::get)
 }
 
 fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {

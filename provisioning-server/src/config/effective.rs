@@ -66,6 +66,8 @@ impl Config {
         }
         list.optional("server.boot_listen", self.server.boot_listen);
         list.value("server.boot_url", self.site.boot_url());
+        list.optional("server.artifact_listen", self.server.artifact_listen);
+        list.optional("images.max_streams", self.max_streams);
         list.value("server_types_file", self.server_types_file.display());
     }
 

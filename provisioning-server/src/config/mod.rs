@@ -59,6 +59,8 @@ pub struct Config {
     pub policy: Policy,
     /// The inventory service; `None` tells nobody.
     pub infrastructure: Option<InfrastructureConfig>,
+    /// How many machines download at once; the others wait for their turn. Default all.
+    pub max_streams: Option<usize>,
     /// Netbooting.
     pub pxe: PxeConfig,
     /// Who may operate.
@@ -90,6 +92,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// A further address, for firmware alone and without TLS: most firmware cannot speak it. Default none.
     pub boot_listen: Option<SocketAddr>,
+    /// A further address, for kernel and initrd alone, which are sent by `sendfile` there. Default none.
+    pub artifact_listen: Option<SocketAddr>,
 }
 
 /// `server.tls`: where the certificate comes from.

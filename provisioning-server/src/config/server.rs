@@ -12,6 +12,7 @@ pub(super) struct Server {
     pub(super) config: ServerConfig,
     pub(super) public_url: Option<BaseUrl>,
     pub(super) boot_url: Option<BaseUrl>,
+    pub(super) artifact_url: Option<BaseUrl>,
     pub(super) tls_fingerprint: Option<CertFingerprint>,
 }
 
@@ -29,11 +30,13 @@ pub(super) fn read(reader: &Reader, mut section: Section<'_>) -> Server {
         section.fault_at(place, "boot_listen", format!("{boot} is server.listen: give firmware a port of its own"));
     }
     let boot_listen = boot_listen.map(|(_, boot)| boot);
+    let artifact_listen = section.parsed_as::<SocketAddr>("artifact_listen", address).map(|(_, listen)| listen);
     let data_dir = section.path("data_dir").unwrap_or_else(|| reader.path("data"));
     let tls_fingerprint = section.parsed("tls_fingerprint");
     let tls = tls(section.section("tls"));
     let boot_url: Option<BaseUrl> = section.parsed("boot_url");
-    let boot_url = boot_url.or_else(|| boot_url_of(public_url.as_ref()?, boot_listen?));
+    let boot_url = boot_url.or_else(|| at_port(public_url.as_ref()?, boot_listen?));
+    let artifact_url = artifact_listen.and_then(|listen| at_port(boot_url.as_ref().or(public_url.as_ref())?, listen));
 
     if let Some(public_url) = &public_url {
         check_scheme(&section, public_url, tls.is_some(), boot_url.is_some());
@@ -48,7 +51,8 @@ pub(super) fn read(reader: &Reader, mut section: Section<'_>) -> Server {
         section.fault("tls_fingerprint", problem, None);
     }
     section.finish();
-    Server { config: ServerConfig { listen, data_dir, tls, boot_listen }, public_url, boot_url, tls_fingerprint }
+    let config = ServerConfig { listen, data_dir, tls, boot_listen, artifact_listen };
+    Server { config, public_url, boot_url, artifact_url, tls_fingerprint }
 }
 
 fn check_scheme(section: &Section<'_>, public_url: &BaseUrl, has_tls: bool, has_boot_url: bool) {
@@ -63,14 +67,14 @@ fn check_scheme(section: &Section<'_>, public_url: &BaseUrl, has_tls: bool, has_
     }
 }
 
-/// The host of `public_url` with the port of `boot_listen`.
-fn boot_url_of(public_url: &BaseUrl, boot_listen: SocketAddr) -> Option<BaseUrl> {
-    let authority = public_url.as_str().split("://").nth(1)?.split('/').next()?;
+/// The host of `url` with the port of `listen`, without TLS.
+fn at_port(url: &BaseUrl, listen: SocketAddr) -> Option<BaseUrl> {
+    let authority = url.as_str().split("://").nth(1)?.split('/').next()?;
     let host = match authority.split_once(']') {
         Some((host, _)) => format!("{host}]"),
         None => authority.split(':').next()?.to_owned(),
     };
-    format!("http://{host}:{}", boot_listen.port()).parse().ok()
+    format!("http://{host}:{}", listen.port()).parse().ok()
 }
 
 fn tls(mut section: Section<'_>) -> Option<TlsConfig> {

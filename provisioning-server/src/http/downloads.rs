@@ -9,6 +9,8 @@ use provisioning_core::model::{OperationId, Timestamp};
 use provisioning_core::netboot::doctor::{PartProgress, Progress};
 use provisioning_core::ports::Clock;
 
+use super::slots::{Slots, Turn};
+
 pub use crate::web::Download;
 
 /// Operations whose counters are kept; beyond these the oldest are forgotten.
@@ -33,6 +35,8 @@ pub struct Downloads {
     generation: Arc<AtomicU64>,
     /// Tells when bytes moved; without one that is not known.
     clock: Option<Arc<dyn Clock>>,
+    /// Who may download now.
+    slots: Arc<Slots>,
 }
 
 impl fmt::Debug for Downloads {
@@ -50,9 +54,9 @@ struct Counter {
 }
 
 impl Downloads {
-    /// Counters that know when bytes moved.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..Self::default() }
+    /// Counters that know when bytes moved, and slots for so many machines at once; `None` does not count them.
+    pub fn new(clock: Arc<dyn Clock>, max_streams: Option<usize>) -> Self {
+        Self { clock: Some(clock), slots: Arc::new(Slots::new(max_streams)), ..Self::default() }
     }
 
     /// Counts a part of `total` bytes from its byte `from` on; a download from the start begins anew. The result is
@@ -80,6 +84,16 @@ impl Downloads {
             moves.store(now(), Ordering::Relaxed);
             generation.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the machine of an operation may begin to download, or has to wait for others.
+    pub fn admit(&self, operation: OperationId, now: Timestamp) -> Turn {
+        self.slots.ask(operation, now, self)
+    }
+
+    /// The place of an operation whose machine waits for a download slot, 1 being the next.
+    pub fn place(&self, operation: OperationId) -> Option<usize> {
+        self.slots.place(operation)
     }
 
     /// How far an operation's download has come.
@@ -128,6 +142,10 @@ fn sum(parts: &BTreeMap<Part, Counter>) -> Download {
 }
 
 impl crate::web::Downloads for Downloads {
+    fn place(&self, operation: OperationId) -> Option<usize> {
+        self.slots.place(operation)
+    }
+
     fn of(&self, operation: OperationId) -> Option<Download> {
         self.of(operation)
     }

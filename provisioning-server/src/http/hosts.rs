@@ -331,8 +331,10 @@ impl App {
 
     /// A host as the API shows it.
     pub fn host_view(&self, record: &HostRecord, work: &[provisioning_core::ports::Work]) -> HostView {
-        let download = record.state.running().and_then(|operation| self.downloads.of(operation));
-        HostView::new(record, work, download, self.orchestrator.now())
+        let running = record.state.running();
+        let download = running.and_then(|operation| self.downloads.of(operation));
+        let place = running.and_then(|operation| self.downloads.place(operation));
+        HostView::new(record, work, download, self.orchestrator.now()).in_download_line(place)
     }
 
     /// An image's id, by id or name.

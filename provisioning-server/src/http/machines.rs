@@ -19,6 +19,7 @@ use super::auth::{Peer, bearer};
 use super::body::{MACHINE_BYTES_MAX, read_limited, read_prefix};
 use super::problem::{Kind, Problem, shortened};
 use super::segment::Segment;
+use super::slots::Turn;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     boot_routes()
@@ -78,6 +79,13 @@ async fn boot_script(
                 .into_response();
         }
     };
+    // A store that does not answer now will be told of by the script's own request.
+    if let Ok(Some(operation)) = app.orchestrator.armed_operation(parsed).await
+        && let Turn::Wait { place, pause } = app.downloads.admit(operation, app.orchestrator.now())
+    {
+        let problem = Problem::new(Kind::TryLater, format!("{parsed} waits for a download slot, at place {place}"));
+        return problem.retry_after(u32::try_from(pause.as_secs()).unwrap_or(u32::MAX)).into_response();
+    }
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     match app.orchestrator.boot_script_for(BootRequest { mac: parsed, from: peer.ip(), agent }).await {
         BootReply::Script(script) => text(script.expose().clone(), "text/plain; charset=utf-8"),

@@ -31,8 +31,8 @@ pub enum Turn {
     },
 }
 
-/// The slots of a server.
-#[derive(Debug)]
+/// The slots of a server; by default as many as there are machines.
+#[derive(Debug, Default)]
 pub struct Slots {
     limit: Option<usize>,
     line: Mutex<Line>,

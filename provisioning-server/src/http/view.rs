@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::web::{waiting_for, waits_in_lane};
+use crate::web::{waiting_for, waits_for_download, waits_in_lane};
 
 use super::downloads::Download;
 use super::schema::{ArtefactSchema, PhaseName, Time, words};
@@ -136,6 +136,15 @@ impl HostView {
 }
 
 impl HostView {
+    /// The same for a host whose machine may wait for its turn to download.
+    #[must_use]
+    pub fn in_download_line(mut self, place: Option<usize>) -> Self {
+        if let Some(place) = place {
+            self.waiting_for = waits_for_download(place);
+        }
+        self
+    }
+
     /// The same for a host that may wait for its turn to join.
     #[must_use]
     pub fn in_lane(mut self, place: Option<&JoinPlace>) -> Self {

@@ -12,6 +12,5 @@ pub mod import;
 pub mod inspect;
 pub mod iso9660;
 pub mod mode;
-pub mod pace;
 pub mod patch;
 pub mod range;

@@ -11,7 +11,9 @@ use super::actions::{Action, actions};
 use super::board::News;
 use super::groups::is_active;
 use super::moment::{Ago, Clock, Countdown, Moment};
-use super::words::{STEPS, phase_title, reason_title, size, step_of, waiting_for, waits_in_lane, work_words};
+use super::words::{
+    STEPS, phase_title, reason_title, size, step_of, waiting_for, waits_for_download, waits_in_lane, work_words,
+};
 use super::{Download, Web};
 
 /// A host in words.
@@ -142,7 +144,10 @@ impl<'a> Viewer<'a> {
             other_macs: macs.collect(),
             phase,
             step: step_of(state),
-            waits: waiting_for(state, self.now),
+            waits: state
+                .running()
+                .and_then(|operation| self.web.downloads.place(operation))
+                .map_or_else(|| waiting_for(state, self.now), waits_for_download),
             place_in_queue: self.join_queue.place_of(host.id).map(|place| place.position),
             since: state.since().map(Moment),
             until: deadline.map(Moment),

@@ -47,7 +47,9 @@ use self::typical::Typical;
 pub use backstage::Backstage;
 pub use login::login_page;
 pub(crate) use reference::{api_page, problems_page};
-pub use words::{phase_title, sentence, span, waiting_for, waits_in_lane, what_happens_at_deadline};
+pub use words::{
+    phase_title, sentence, span, waiting_for, waits_for_download, waits_in_lane, what_happens_at_deadline,
+};
 
 /// How far a machine's download of kernel and initrd has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -69,6 +71,12 @@ impl Download {
 pub trait Downloads: Send + Sync {
     /// The download of a running operation; `None` when nothing was fetched yet, or when it is not counted.
     fn of(&self, operation: OperationId) -> Option<Download>;
+
+    /// The place of an operation whose machine waits for a download slot, 1 being the next; `None` when it does not.
+    fn place(&self, operation: OperationId) -> Option<usize> {
+        let _ = operation;
+        None
+    }
 
     /// The same file by file, for the PXE doctor; `None` when it is not known.
     fn progress(&self, operation: OperationId) -> Option<Progress> {

@@ -75,15 +75,27 @@ impl Lab {
     }
 
     pub(crate) async fn start_limited(access: Access, limits: ConnectionLimits) -> Self {
-        Self::start_over(access, limits, MemoryStore::new(), Notify::none()).await
+        Self::start_over(access, limits, MemoryStore::new(), Notify::none(), None).await
+    }
+
+    /// With so many download slots.
+    pub(crate) async fn start_with_slots(slots: usize) -> Self {
+        let access = Access::Token(TokenDigest::of(TOKEN));
+        Self::start_over(access, ConnectionLimits::default(), MemoryStore::new(), Notify::none(), Some(slots)).await
     }
 
     /// Over a store that another lab may have had before.
     pub(crate) async fn start_telling(access: Access, store: MemoryStore, notify: Notify) -> Self {
-        Self::start_over(access, ConnectionLimits::default(), store, notify).await
+        Self::start_over(access, ConnectionLimits::default(), store, notify, None).await
     }
 
-    async fn start_over(access: Access, limits: ConnectionLimits, store: MemoryStore, notify: Notify) -> Self {
+    async fn start_over(
+        access: Access,
+        limits: ConnectionLimits,
+        store: MemoryStore,
+        notify: Notify,
+        max_streams: Option<usize>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tcp = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let base = format!("http://{}", tcp.local_addr().unwrap());
@@ -110,6 +122,7 @@ impl Lab {
             netboot: Netboot::without_service(dir.path()),
             warnings: vec![],
             notify,
+            max_streams,
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }
@@ -183,6 +196,7 @@ fn site(base: &str) -> Site {
     Site {
         public_url: base.parse().unwrap(),
         boot_url: None,
+        artifact_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().unwrap(),
         country: "at".parse().unwrap(),

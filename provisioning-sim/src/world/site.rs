@@ -44,6 +44,7 @@ pub(super) fn site() -> Arc<Site> {
     Arc::new(Site {
         public_url: "http://10.0.0.2:8080".parse().expect("a URL"),
         boot_url: None,
+        artifact_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().expect("a domain"),
         country: "at".parse().expect("a country"),

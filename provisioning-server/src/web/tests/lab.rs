@@ -293,6 +293,7 @@ fn site() -> Site {
     Site {
         public_url: "http://10.0.0.2:8080".parse().unwrap(),
         boot_url: None,
+        artifact_url: None,
         tls_fingerprint: None,
         domain: "lab.example".parse().unwrap(),
         country: "de".parse().unwrap(),

@@ -7,7 +7,7 @@ mod sightings;
 
 pub use entries::sentence;
 pub use measures::span;
-pub use phases::{phase_title, waiting_for, waits_in_lane, what_happens_at_deadline};
+pub use phases::{phase_title, waiting_for, waits_for_download, waits_in_lane, what_happens_at_deadline};
 
 pub(super) use entries::{source_name, tone, work_words};
 pub(super) use measures::size;

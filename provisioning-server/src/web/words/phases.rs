@@ -62,6 +62,11 @@ pub fn waiting_for(state: &HostState, now: Timestamp) -> String {
     }
 }
 
+/// What a host waits for whose machine is held until others have downloaded, in the same form as [`waiting_for`].
+pub fn waits_for_download(place: usize) -> String {
+    format!("waits for a download slot, {} in line: it asks again by itself", ordinal(place))
+}
+
 /// What a host in the join lane waits for, in the same form as [`waiting_for`].
 pub fn waits_in_lane(place: &JoinPlace) -> String {
     let line = format!("waits for the join slot, {} in line", ordinal(place.position));
