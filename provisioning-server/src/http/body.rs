@@ -95,7 +95,7 @@ pub async fn read_prefix(mut body: Body, limit: usize) -> Result<Bytes, Problem>
     Ok(kept.freeze())
 }
 
-/// The bytes of a large body, whose sender must keep a pace: [`PACE_BYTES`] in each [`PACE_TIME`].
+/// The bytes of a large body, whose sender must keep a pace: 256 KiB in each minute.
 pub fn paced(body: Body) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin {
     struct Pace {
         body: Body,
