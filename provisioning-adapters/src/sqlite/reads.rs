@@ -121,7 +121,7 @@ fn entries(query: &JournalQuery) -> String {
         (None, _) => {}
     }
     if query.audit {
-        sql.push_str(" AND json_extract(what, '$.kind') = 'audited'");
+        sql.push_str(" AND CASE WHEN json_valid(what) THEN json_extract(what, '$.kind') = 'audited' ELSE 0 END");
     }
     sql.push_str(if query.latest_first { " ORDER BY seq DESC LIMIT ?3" } else { " ORDER BY seq LIMIT ?3" });
     sql

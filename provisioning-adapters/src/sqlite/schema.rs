@@ -133,8 +133,9 @@ CREATE INDEX discovered_by_last_seen ON discovered (last_seen, mac);
 ";
 /// Audited entries are few among many: they are found without looking at the rest. Queries repeat the condition word
 /// for word, else SQLite does not see that the index has what they want.
-const AUDIT_INDEX: &str =
-    "CREATE INDEX journal_of_operators ON journal (seq) WHERE json_extract(what, '$.kind') = 'audited';";
+/// A damaged entry is none of them; without that an index over it could not be made, and nothing be written.
+const AUDIT_INDEX: &str = "CREATE INDEX journal_of_operators ON journal (seq)
+    WHERE CASE WHEN json_valid(what) THEN json_extract(what, '$.kind') = 'audited' ELSE 0 END;";
 
 /// How far the journal's readers have come. No foreign key: places outlive entries that are pruned.
 const BOOKMARKS: &str = "
