@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::lab::{Lab, TOKEN};
 
 /// What is open to everybody, and answers whoever has no token of an operator. All others are operators' paths.
-const PUBLIC: [&str; 15] = [
+const PUBLIC: [&str; 17] = [
     "/healthz",
     "/readyz",
     "/login",
@@ -23,7 +23,9 @@ const PUBLIC: [&str; 15] = [
     "/api/hosts/{id}/installed",
     "/api/hosts/{id}/first-boot-script",
     "/api/hosts/{id}/phone-home",
+    "/api",
     "/api/openapi.json",
+    "/api/problems",
     "/api/problems/{slug}",
 ];
 
