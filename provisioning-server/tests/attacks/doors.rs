@@ -94,7 +94,7 @@ async fn public_paths_give_nothing_to_those_who_only_guess() {
     let lab = Lab::start().await;
     let host = lab.host("pve-01", "52:54:00:00:00:01").await;
     lab.armed(&host, "52:54:00:00:00:01").await;
-    let open = ["/healthz", "/readyz", "/login", "/favicon.svg", "/api/openapi.json"];
+    let open = ["/healthz", "/readyz", "/login", "/favicon.svg", "/api", "/api/openapi.json", "/api/problems"];
     for template in PUBLIC {
         for method in METHODS {
             let path = filled(template).replace("/hosts/x/", &format!("/hosts/{host}/"));
