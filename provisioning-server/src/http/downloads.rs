@@ -86,6 +86,11 @@ impl Downloads {
         }
     }
 
+    /// Whether there are only so many at once, so that it matters to ask.
+    pub fn has_slots(&self) -> bool {
+        self.slots.are_counted()
+    }
+
     /// Whether the machine of an operation may begin to download, or has to wait for others.
     pub fn admit(&self, operation: OperationId, now: Timestamp) -> Turn {
         self.slots.ask(operation, now, self)

@@ -80,7 +80,8 @@ async fn boot_script(
         }
     };
     // A store that does not answer now will be told of by the script's own request.
-    if let Ok(Some(operation)) = app.orchestrator.armed_operation(parsed).await
+    if app.downloads.has_slots()
+        && let Ok(Some(operation)) = app.orchestrator.armed_operation(parsed).await
         && let Turn::Wait { place, pause } = app.downloads.admit(operation, app.orchestrator.now())
     {
         let problem = Problem::new(Kind::TryLater, format!("{parsed} waits for a download slot, at place {place}"));

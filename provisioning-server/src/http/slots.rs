@@ -44,6 +44,11 @@ impl Slots {
         Self { limit, line: Mutex::default() }
     }
 
+    /// Whether there is a limit.
+    pub fn are_counted(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// A machine asks for its boot script, and would download at once if it got it.
     pub fn ask(&self, operation: OperationId, now: Timestamp, downloads: &Downloads) -> Turn {
         let Some(limit) = self.limit else { return Turn::Now };
