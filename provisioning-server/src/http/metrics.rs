@@ -1,6 +1,6 @@
 //! `/metrics` in the Prometheus text format: what an operator's alerts and graphs are made of.
 //!
-//! Rows are counted when they are asked for, by one read of the store; what happened is counted as the journal tells
+//! Rows are counted when they are asked for, by the store; what happened is counted as the journal tells
 //! it, from the start of the process on. `docs/metrics.md` says what each means and which alerts go with it.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use provisioning_core::machine::{EventKind, Phase};
 use provisioning_core::model::{HostId, Timestamp};
 use provisioning_core::orchestrator::Orchestrator;
-use provisioning_core::ports::{Happening, HostFilter, JournalEntry, StoreError};
+use provisioning_core::ports::{Happening, JournalEntry, StoreError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -181,13 +181,12 @@ impl Metrics {
     async fn count_rows(&self, app: &App) -> Result<(), StoreError> {
         let store = app.orchestrator.store();
         let now = app.orchestrator.now();
-        let hosts = store.hosts(&HostFilter::default()).await?;
+        let counts = store.count_by_phase().await?;
         for phase in Phase::ALL {
-            let count = hosts.iter().filter(|record| record.state.phase() == phase).count();
-            self.hosts.get_or_create(&OfPhase { phase: phase.as_str() }).set(number(count));
+            let count = counts.get(&phase).copied().unwrap_or(0);
+            self.hosts.get_or_create(&OfPhase { phase: phase.as_str() }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        let overdue = hosts.iter().filter_map(|record| record.state.deadline()).filter(|deadline| *deadline <= now);
-        self.overdue.set(number(overdue.count()));
+        self.overdue.set(number(store.overdue(now).await?.len()));
         let work = store.work().await?;
         self.outbox.set(number(work.len()));
         let oldest = work.iter().map(|work| work.due).min();
