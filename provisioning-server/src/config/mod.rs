@@ -6,6 +6,7 @@ mod auth;
 mod convert;
 mod effective;
 mod fault;
+mod keys;
 mod nearness;
 mod notify;
 mod pxe;
@@ -13,6 +14,7 @@ mod reader;
 mod secret;
 mod server;
 mod server_types;
+mod template;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -26,10 +28,12 @@ use provisioning_core::model::{ApiToken, Secret, ServerType, ServerTypeKey, Site
 
 pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
+pub use keys::Document;
 pub use pxe::PxeConfig;
 
 use crate::access::{PasswordPhc, SESSION_IDLE};
 pub use reader::Origins;
+pub use template::{Filled, example, file, scalar};
 
 use reader::Reader;
 use tree::Tree;
