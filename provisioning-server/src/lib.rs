@@ -14,6 +14,7 @@ pub mod netboot;
 pub mod notify;
 pub mod plan_log;
 pub mod server;
+pub mod setup;
 pub mod snippets;
 pub mod tls;
 pub mod web;

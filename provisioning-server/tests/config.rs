@@ -4,6 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own files shall fail")]
 
+#[path = "config/bad_input.rs"]
+mod bad_input;
+#[path = "config/files.rs"]
+mod files;
+#[path = "config/init.rs"]
+mod init;
+#[path = "config/program.rs"]
+mod program;
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -74,7 +83,45 @@ fn a_variable_overrides_the_file_and_is_named_when_it_is_wrong() {
     let wrong = variables(&[("PROVISIONING__SERVER__LISTEN", "x"), ("PROVISIONING__SERVER__LISTENN", "y")]);
     let faults = Config::load(&path, wrong).unwrap_err().to_string();
     assert!(faults.contains("environment variable PROVISIONING__SERVER__LISTEN: server.listen: \"x\""), "{faults}");
-    assert!(faults.contains("PROVISIONING__SERVER__LISTENN: server.listenn: is not a known key; did you mean listen?"));
+    let meant = "PROVISIONING__SERVER__LISTENN: sets no key; did you mean PROVISIONING__SERVER__LISTEN?";
+    assert!(faults.contains(meant), "{faults}");
+}
+
+#[test]
+fn every_misspelt_variable_is_named_with_the_one_that_was_meant() {
+    let path = golden("good/smallest/provisioning.yaml");
+    let wrong = variables(&[
+        ("PROVISIONING__SERVRE__LISTEN", "x"),
+        ("PROVISIONING__SERVRE__PUBLIC_URL", "y"),
+        ("PROVISIONING__NOTIFY__0__URL", "z"),
+        ("PROVISIONING__SOMETHING__ELSE", "z"),
+    ]);
+    let faults = Config::load(&path, wrong).unwrap_err();
+    let shown = faults.to_string();
+    assert_eq!(faults.0.len(), 4, "{shown}");
+    for part in [
+        "PROVISIONING__SERVRE__LISTEN: sets no key; did you mean PROVISIONING__SERVER__LISTEN?",
+        "PROVISIONING__SERVRE__PUBLIC_URL: sets no key; did you mean PROVISIONING__SERVER__PUBLIC_URL?",
+        "PROVISIONING__NOTIFY__0__URL: sets no key: a variable cannot hold the entries of notify",
+        "PROVISIONING__SOMETHING__ELSE: sets no key",
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+}
+
+#[test]
+fn a_variable_may_set_an_entry_below_a_key_and_one_with_single_underscores_is_warned_of() {
+    let path = golden("good/everything/provisioning.yaml");
+    let set = variables(&[
+        ("PROVISIONING__INFRASTRUCTURE__SERVER_TYPE_MAP__MIRROR", "r740"),
+        ("PROVISIONING_SERVER_LISTEN", "127.0.0.1:1"),
+        ("PROVISIONING_TOKEN", "a token of the command line"),
+    ]);
+    let config = Config::load(&path, set).unwrap();
+    assert_eq!(config.infrastructure.unwrap().server_type_map.len(), 2);
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].ends_with("two underscores between its parts, PROVISIONING__SERVER__LISTEN"), "{warnings:?}");
 }
 
 #[test]

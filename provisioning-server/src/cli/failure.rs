@@ -4,6 +4,8 @@ use std::fmt;
 
 use provisioning_core::ports::BoxError;
 
+use crate::config::Faults;
+
 /// What kind of trouble it was. The numbers are part of the command line: they are in `provisioning --help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -19,6 +21,8 @@ pub(super) enum Trouble {
     NotConfirmed = 7,
     /// A host that was watched has failed.
     HostFailed = 8,
+    /// The configuration has faults.
+    BadConfiguration = 9,
 }
 
 /// The exit codes, for `--help` and the man page.
@@ -31,7 +35,8 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
   5  the token is missing, wrong or may not do this
   6  the server does not answer, or is busy
   7  it was not confirmed
-  8  a host that was watched has failed";
+  8  a host that was watched has failed
+  9  the configuration has faults";
 
 /// A failure with its exit code.
 #[derive(Debug)]
@@ -77,6 +82,9 @@ impl std::error::Error for Failure {
 
 /// The exit code that an error asks for.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.chain().any(<dyn std::error::Error>::is::<Faults>) {
+        return Trouble::BadConfiguration as u8;
+    }
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, |failure| failure.trouble as u8)
 }
 
@@ -91,6 +99,12 @@ mod tests {
         let refused: Result<(), _> = Err(Failure::of_status(404, "no host has the name x"));
         let error = refused.context("while looking").unwrap_err();
         assert_eq!((exit_code(&error), exit_code(&anyhow::anyhow!("a fault"))), (4, 1));
+    }
+
+    #[test]
+    fn faults_of_the_configuration_have_a_code_of_their_own() {
+        let faults: Result<(), _> = Err(Faults(vec![]));
+        assert_eq!(exit_code(&faults.context("while starting").unwrap_err()), 9);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
 mod ask;
+mod check_config;
 mod client;
+mod config;
 mod dhcp_snippet;
 mod discovered;
 mod failure;
@@ -18,8 +20,6 @@ mod table;
 mod token;
 mod watch;
 
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -35,7 +35,8 @@ use pinned::Fingerprint;
 const EXAMPLES: &str = "\
 Examples:
   provisioning demo
-  provisioning check-config --config provisioning.yaml
+  provisioning config init
+  provisioning check-config --explain
   provisioning serve --config provisioning.yaml
   provisioning image import proxmox-ve_9.2-1.iso
   provisioning host register pve-07 --mac 52:54:00:12:34:56 --server-type lab
@@ -68,11 +69,12 @@ enum Command {
   provisioning demo
   provisioning demo --once --hosts 12 --seed 7 --listen 127.0.0.1:0")]
     Demo(crate::demo::DemoArgs),
-    /// Read the configuration and report every fault, with its file, line and key.
-    #[command(
-        after_help = "Example:\n  provisioning check-config --config provisioning.yaml && systemctl restart provisioning"
-    )]
-    CheckConfig(ConfigArgs),
+    /// Read the configuration and report every fault, with its file, line and key; or what it means.
+    #[command(after_help = check_config::EXAMPLES)]
+    CheckConfig(check_config::CheckArgs),
+    /// Write a configuration to begin with, or print its schema.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Import, list and remove Proxmox VE ISOs.
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -158,7 +160,8 @@ impl Cli {
             Command::Serve(args) => serve::serve(load(args.config.as_deref())?).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => crate::demo::run(args).await,
-            Command::CheckConfig(args) => check_config(args.config.as_deref()),
+            Command::CheckConfig(args) => check_config::run(&args),
+            Command::Config(command) => config::run(&command),
             Command::Image(command) => image::run(command).await,
             Command::Host(command) => host::run(command).await,
             Command::Discovered(command) => discovered::run(command).await,
@@ -181,45 +184,26 @@ fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
     Ok(Secret::new(text.to_owned()))
 }
 
-fn check_config(path: Option<&Path>) -> anyhow::Result<()> {
-    let config = load(path)?;
-    crate::wire::inventory(config.infrastructure.as_ref())?;
-    let mut out = io::stdout().lock();
-    for warning in &config.warnings {
-        writeln!(out, "warning: {warning}")?;
-    }
-    let listen: SocketAddr = config.server.listen;
-    writeln!(out, "{} is in order", config.path.display())?;
-    writeln!(out, "  listens on {listen}, machines use {}", config.site.public_url)?;
-    if let Some(boot_url) = &config.site.boot_url {
-        writeln!(out, "  firmware uses {boot_url}")?;
-    }
-    writeln!(out, "  keeps its data in {}", config.server.data_dir.display())?;
-    match (&config.pxe.interface, config.pxe.enabled) {
-        (Some(interface), true) => writeln!(out, "  answers netbooting machines on {interface}")?,
-        _ => writeln!(out, "  leaves netbooting machines to your DHCP server: see provisioning dhcp-snippet --help")?,
-    }
-    writeln!(out, "  knows {} server types of {}", config.server_types.len(), config.server_types_file.display())?;
-    match &config.site.cluster {
-        Some(cluster) => writeln!(out, "  hosts join the cluster of {}", cluster.member)?,
-        None => writeln!(out, "  hosts stay standalone: proxmox.existing_node is empty")?,
-    }
-    Ok(())
-}
-
 /// Loads the configuration that was named, or the first that is there.
 fn load(path: Option<&Path>) -> anyhow::Result<Config> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => match DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists()) {
-            Some(path) => path.to_owned(),
-            None => bail!("there is no {}: name a configuration with --config FILE", DEFAULT_PATHS.join(" and no ")),
-        },
-    };
-    Ok(Config::load(
-        &path,
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
-    )?)
+    Ok(Config::load(&configuration_path(path)?, variables())?)
+}
+
+/// The configuration that was named, or the first that is there.
+fn configuration_path(path: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let found = || DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists());
+    match path.or_else(found) {
+        Some(path) => Ok(path.to_owned()),
+        None => bail!(
+            "there is no {}: name a configuration with --config FILE, or write one with provisioning config init",
+            DEFAULT_PATHS.join(" and no ")
+        ),
+    }
+}
+
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use provisioning_core::model::Secret;
 
+use super::failure::{Failure, Trouble};
 use crate::access::hash_password;
 
 #[derive(Debug, Subcommand)]
@@ -20,10 +21,7 @@ pub(super) enum PasswordCommand {
 
 pub(super) fn run(command: &PasswordCommand) -> anyhow::Result<()> {
     let PasswordCommand::Hash = command;
-    let password = ask("Password: ")?;
-    if io::stdin().is_terminal() && ask("Once more: ")? != password {
-        bail!("the two differ");
-    }
+    let password = ask_twice("Password: ")?;
     if password.expose().len() < 10 {
         bail!("a password has at least 10 characters");
     }
@@ -31,16 +29,29 @@ pub(super) fn run(command: &PasswordCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A password that is typed twice at a terminal; a pipe says it once.
+pub(super) fn ask_twice(prompt: &str) -> anyhow::Result<Secret<String>> {
+    let password = ask(prompt)?;
+    if io::stdin().is_terminal() && ask("Once more: ")? != password {
+        bail!("the two differ");
+    }
+    Ok(password)
+}
+
 /// A line of standard input, which a terminal does not show.
 fn ask(prompt: &str) -> anyhow::Result<Secret<String>> {
     let _quiet = if io::stdin().is_terminal() {
+        // First quiet, which throws away what was typed before, and then the prompt.
+        let quiet = Quiet::new().context("the terminal cannot be told not to show what is typed")?;
         write!(io::stderr().lock(), "{prompt}")?;
-        Some(Quiet::new().context("the terminal cannot be told not to show what is typed")?)
+        Some(quiet)
     } else {
         None
     };
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
+    if io::stdin().lock().read_line(&mut line)? == 0 {
+        return Err(Failure::new(Trouble::NotConfirmed, "the input ended before a password was given").into());
+    }
     let password = Secret::new(line.trim_end_matches(['\n', '\r']).to_owned());
     // The line itself is zeroed as well.
     drop(Secret::new(line));

@@ -113,11 +113,11 @@ fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
         no_witness(&section);
     }
     let static_network = static_network(&mut section);
-    let domain = or_default(&mut section, "domain", "internal");
-    let country = or_default(&mut section, "country", "us");
-    let timezone = or_default(&mut section, "timezone", "UTC");
-    let keyboard = or_default(&mut section, "keyboard", "en-us");
-    let mailto = or_default(&mut section, "mailto", "root@localhost");
+    let domain = section.parsed_or_default("domain");
+    let country = section.parsed_or_default("country");
+    let timezone = section.parsed_or_default("timezone");
+    let keyboard = section.parsed_or_default("keyboard");
+    let mailto = section.parsed_or_default("mailto");
     let root_ssh_keys = section.list("root_ssh_keys").unwrap_or_default();
     let ssh_port = match section.number::<u16>("ssh_port", "1 to 65535") {
         Some(0) => {
@@ -139,15 +139,6 @@ fn proxmox(mut section: Section<'_>) -> Option<Proxmox> {
         api_token,
         ssh_port,
     })
-}
-
-/// The value that was written or the default; `None` when what was written is wrong, which is reported.
-fn or_default<T: std::str::FromStr<Err: std::fmt::Display>>(
-    section: &mut Section<'_>,
-    key: &str,
-    default: &str,
-) -> Option<T> {
-    if section.is_written(key) { section.parsed(key) } else { default.parse().ok() }
 }
 
 /// Joins work without, and then the joining node alone tells whether it is in the cluster.
@@ -212,7 +203,7 @@ fn static_network(section: &mut Section<'_>) -> Option<StaticNetwork> {
 /// `None` when no service is named.
 fn infrastructure(mut section: Section<'_>) -> Option<InfrastructureConfig> {
     let base_url = section.text("base_url").map(|(place, text)| (place, text.trim_end_matches('/').to_owned()));
-    let methods = [("POST", InventoryMethod::Post), ("PUT", InventoryMethod::Put), ("PATCH", InventoryMethod::Patch)];
+    let methods = [("PUT", InventoryMethod::Put), ("POST", InventoryMethod::Post), ("PATCH", InventoryMethod::Patch)];
     let config = InfrastructureConfig {
         base_url: base_url.as_ref().map_or_else(String::new, |(_, text)| text.clone()),
         method: section.word("method", &methods).unwrap_or_default(),

@@ -11,11 +11,16 @@ mod nearness;
 mod notify;
 mod pxe;
 mod reader;
+mod reference;
+mod schema;
 mod secret;
 mod server;
 mod server_types;
+mod several;
 mod template;
 mod tree;
+mod unreadable;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,6 +38,8 @@ pub use pxe::PxeConfig;
 
 use crate::access::{PasswordPhc, SESSION_IDLE};
 pub use reader::Origins;
+pub use reference::reference;
+pub use schema::schema;
 pub use template::{Filled, example, file, scalar};
 
 use reader::Reader;
@@ -218,22 +225,36 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Where a key was written; the whole file when it was not.
+    pub fn place_of(&self, key: &str) -> Place {
+        let whole = || Place::whole(&Arc::from(self.path.as_path()));
+        self.origins.0.get(key).cloned().unwrap_or_else(whole)
+    }
+
     /// Reads `path`, the server types beside it and `variables` over both.
     ///
     /// # Errors
     /// Every fault of both files and of the variables.
     pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Faults> {
+        Self::with_drafts(path, BTreeMap::new(), variables)
+    }
+
+    /// The same, as if the files that are named in `drafts`, by absolute paths, held these texts.
+    ///
+    /// # Errors
+    /// Every fault of both files and of the variables.
+    pub fn with_drafts(
+        path: &Path,
+        drafts: BTreeMap<PathBuf, Secret<String>>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Faults> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shared: Arc<Path> = Arc::from(path.as_path());
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let reader = Reader::new(&base);
-        let mut tree = read_tree(&path).map_err(|fault| Faults(vec![fault]))?;
-        for (name, value) in variables {
-            if let Some(keys) = keys_of_variable(&name) {
-                tree.overlay(&keys, &name, &value);
-            }
-        }
-        let config = convert::config(&reader, reader.root(tree), &shared);
+        let reader = Reader::new(&base, drafts);
+        let mut tree = read_tree(&reader, &path).map_err(|fault| Faults(vec![fault]))?;
+        variables::lay_over(&mut tree, variables, &reader);
+        let config = convert::config(&reader, reader.root(Document::Main, tree), &shared);
         let origins = reader.origins();
         let (faults, warnings) = reader.into_parts();
         match config {
@@ -248,25 +269,15 @@ impl Config {
 /// # Errors
 /// Every fault of the file.
 pub fn load_server_types(path: &Path) -> Result<Vec<ServerType>, Faults> {
-    let reader = Reader::new(path.parent().unwrap_or(Path::new("/")));
+    let reader = Reader::new(path.parent().unwrap_or(Path::new("/")), BTreeMap::new());
     let types = server_types::read(&reader, path);
     let (faults, _) = reader.into_parts();
     if faults.is_empty() { Ok(types) } else { Err(Faults(faults)) }
 }
 
-fn read_tree(path: &Path) -> Result<Tree, Fault> {
+fn read_tree(reader: &Reader, path: &Path) -> Result<Tree, Fault> {
     let shared: Arc<Path> = Arc::from(path);
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        place: Place::whole(&shared),
-        key: String::new(),
-        problem: format!("cannot be read: {error}"),
-        help: None,
-    })?;
-    Tree::parse(&text, &shared)
-}
-
-/// `PROVISIONING__SERVER__PUBLIC_URL` to `server`, `public_url`.
-fn keys_of_variable(name: &str) -> Option<Vec<String>> {
-    let keys: Vec<String> = name.strip_prefix(VARIABLE_PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
-    keys.iter().all(|key| !key.is_empty()).then_some(keys)
+    let whole = |problem| Fault { place: Place::whole(&shared), key: String::new(), problem, help: None };
+    let text = reader.read(path).map_err(whole)?;
+    Tree::parse(text.expose(), &shared)
 }

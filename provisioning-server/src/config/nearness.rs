@@ -1,9 +1,16 @@
 //! Which known key a typing error was meant to be.
 
 /// The known word that is at most two typing errors away from `written`.
-pub(super) fn nearest<'k>(known: &'k [String], written: &str) -> Option<&'k str> {
-    let near = known.iter().map(|word| (distance(word, written), word.as_str())).min()?;
-    (near.0 <= 2).then_some(near.1)
+pub(super) fn nearest<'k>(known: &[&'k str], written: &str) -> Option<&'k str> {
+    let written = written.to_lowercase();
+    let near = known.iter().map(|word| (distance(&word.to_lowercase(), &written), *word)).min()?;
+    // Of short words nothing would be left that both have.
+    (near.0 <= 2 && near.0 < near.1.chars().count()).then_some(near.1)
+}
+
+/// The question behind a fault, when there is something to ask.
+pub(super) fn did_you_mean(meant: Option<&str>) -> String {
+    meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 
 /// How many characters must be put in, left out or changed to make `a` into `b` (Levenshtein).
@@ -32,5 +39,7 @@ mod tests {
         assert_eq!(distance("listen", "lisetn"), 2);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", "abc"), 0);
+        assert_eq!(nearest(&["token", "open"], "Open"), Some("open"));
+        assert_eq!(nearest(&["on", "off"], "xy"), None);
     }
 }

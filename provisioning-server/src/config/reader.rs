@@ -3,23 +3,29 @@
 //! A [`Section`] remembers the keys it was asked for: what remains at its end is unknown, and a fault.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use provisioning_core::model::Secret;
+
 use super::fault::{Fault, Place};
-use super::nearness::nearest;
+use super::keys::{Document, Otherwise, Shape};
+use super::nearness::{did_you_mean, nearest};
 use super::tree::{Entry, Node, Scalar, ScalarKind, Tree};
+use super::unreadable::unreadable;
 
 /// Collects faults and warnings, and knows what relative paths are relative to.
 #[derive(Debug)]
 pub(super) struct Reader {
     base: PathBuf,
+    /// Texts of files that are not written yet: they are read in place of what is on the disk.
+    drafts: BTreeMap<PathBuf, Secret<String>>,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Fault>>,
-    origins: RefCell<Origins>,
+    pub(super) origins: RefCell<Origins>,
 }
 
 /// Where each value that was written stands, by its key in full.
@@ -34,9 +40,10 @@ impl fmt::Debug for Origins {
 }
 
 impl Reader {
-    pub(super) fn new(base: &Path) -> Self {
+    pub(super) fn new(base: &Path, drafts: BTreeMap<PathBuf, Secret<String>>) -> Self {
         Self {
             base: base.to_owned(),
+            drafts,
             faults: RefCell::default(),
             warnings: RefCell::default(),
             origins: RefCell::default(),
@@ -64,8 +71,21 @@ impl Reader {
     }
 
     /// The root of a file.
-    pub(super) fn root(&self, tree: Tree) -> Section<'_> {
-        Section::of(self, String::new(), tree)
+    pub(super) fn root(&self, document: Document, tree: Tree) -> Section<'_> {
+        Section::of(self, Name { document, ..Name::default() }, tree)
+    }
+
+    /// The text of a file, or why there is none, to stand behind its path.
+    pub(super) fn read(&self, path: &Path) -> Result<Secret<String>, String> {
+        if let Some(draft) = self.drafts.get(path) {
+            return Ok(Secret::new(draft.expose().clone()));
+        }
+        std::fs::read_to_string(path).map(Secret::new).map_err(|error| unreadable(path, &error))
+    }
+
+    /// Whether a file exists so far as a draft only.
+    pub(super) fn is_draft(&self, path: &Path) -> bool {
+        self.drafts.contains_key(path)
     }
 
     /// A path as written, relative ones from the configuration file's directory.
@@ -74,41 +94,67 @@ impl Reader {
     }
 }
 
+/// What a section is called.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Name {
+    document: Document,
+    /// The key in full, as the operator wrote it.
+    path: String,
+    /// The same as the table of keys has it: with a `*` for a name of the operator's own.
+    row: String,
+}
+
+impl Name {
+    pub(super) fn below(&self, key: &str) -> Self {
+        Self { document: self.document, path: joined(&self.path, key), row: joined(&self.row, key) }
+    }
+
+    /// What stands below a name of the operator's own.
+    pub(super) fn below_own(&self, name: &str) -> Self {
+        Self { path: joined(&self.path, name), ..self.below("*") }
+    }
+}
+
+/// A key in full; an empty one is the section itself.
+fn joined(path: &str, key: &str) -> String {
+    match (path, key) {
+        ("", key) => key.to_owned(),
+        (path, "") => path.to_owned(),
+        (path, key) => format!("{path}.{key}"),
+    }
+}
+
 /// The keys below one key.
 #[derive(Debug)]
 pub(super) struct Section<'r> {
     pub(super) reader: &'r Reader,
-    path: String,
+    pub(super) name: Name,
     place: Place,
-    left: BTreeMap<String, Entry>,
+    pub(super) left: BTreeMap<String, Entry>,
     asked: Vec<String>,
     written: Vec<String>,
 }
 
 impl<'r> Section<'r> {
-    fn of(reader: &'r Reader, path: String, tree: Tree) -> Self {
+    pub(super) fn of(reader: &'r Reader, name: Name, tree: Tree) -> Self {
         let entries = match tree.node {
             Node::Map(entries) => entries,
             Node::Empty => vec![],
             Node::Scalar(_) | Node::List(_) => {
                 let problem = "holds keys of its own: write them indented below it".to_owned();
-                reader.fault(Fault { place: tree.place.clone(), key: path.clone(), problem, help: None });
+                reader.fault(Fault { place: tree.place.clone(), key: name.path.clone(), problem, help: None });
                 vec![]
             }
         };
         let filled = entries.iter().filter(|entry| !matches!(entry.value.node, Node::Empty));
         let written = filled.map(|entry| entry.key.clone()).collect();
         let left = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Self { reader, path, place: tree.place, left, asked: vec![], written }
+        Self { reader, name, place: tree.place, left, asked: vec![], written }
     }
 
     /// A key of this section in full; an empty one is the section itself.
     pub(super) fn key(&self, key: &str) -> String {
-        match (self.path.as_str(), key) {
-            ("", key) => key.to_owned(),
-            (path, "") => path.to_owned(),
-            (path, key) => format!("{path}.{key}"),
-        }
+        joined(&self.name.path, key)
     }
 
     /// Where this section stands.
@@ -152,7 +198,21 @@ impl<'r> Section<'r> {
     pub(super) fn section(&mut self, key: &str) -> Section<'r> {
         let place = self.place.clone();
         let tree = self.take(key).unwrap_or(Tree { place, node: Node::Empty });
-        Section::of(self.reader, self.key(key), tree)
+        Section::of(self.reader, self.name.below(key), tree)
+    }
+
+    /// That the table of keys has a row for what is read, with this shape.
+    pub(super) fn expects(&self, key: &str, fits: impl Fn(Shape) -> bool) {
+        if cfg!(debug_assertions) {
+            let name = joined(&self.name.row, key);
+            let row = self.name.document.key(&name);
+            let secret = || {
+                let row = self.name.document.key(name.strip_suffix("_file")?)?;
+                (row.shape == Shape::Secret).then_some(row)
+            };
+            let row = row.or_else(secret);
+            assert!(row.is_some_and(|row| fits(row.shape)), "config/keys has no row of this shape for {name}");
+        }
     }
 
     fn scalar(&mut self, key: &str) -> Option<(Place, Scalar)> {
@@ -169,6 +229,7 @@ impl<'r> Section<'r> {
 
     /// A text and its place. Numbers must be in quotes: YAML would drop leading zeroes.
     pub(super) fn text(&mut self, key: &str) -> Option<(Place, String)> {
+        self.expects(key, |shape| matches!(shape, Shape::Text(_) | Shape::Path | Shape::Word(_) | Shape::Secret));
         let (place, scalar) = self.scalar(key)?;
         match scalar.kind {
             ScalarKind::Text | ScalarKind::Variable => Some((place, scalar.text)),
@@ -188,6 +249,19 @@ impl<'r> Section<'r> {
                 self.fault_at(&place, key, format!("{:?}: {error}", shortened(&text)));
                 None
             }
+        }
+    }
+
+    /// The same; when nothing is written, the default that the table of keys has. `None` when what was written is wrong.
+    pub(super) fn parsed_or_default<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<T> {
+        if self.is_written(key) {
+            return self.parsed(key);
+        }
+        self.left.remove(key);
+        self.asked.push(key.to_owned());
+        match self.name.document.key(&joined(&self.name.row, key))?.otherwise {
+            Otherwise::Default(default) => default.parse().ok(),
+            Otherwise::Required | Otherwise::Said(_) => None,
         }
     }
 
@@ -214,6 +288,8 @@ impl<'r> Section<'r> {
 
     /// One of a few words; a truth value is read as `on` or `off`.
     pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let same = |known: &[&str]| known.iter().eq(words.iter().map(|(word, _)| word));
+        self.expects(key, |shape| matches!(shape, Shape::Word(known) if same(known)));
         let (place, Scalar { text, kind }) = self.scalar(key)?;
         let text = match (kind, text.as_str()) {
             (ScalarKind::Truth, "true") => "on".to_owned(),
@@ -223,7 +299,8 @@ impl<'r> Section<'r> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let problem = format!("{:?} is not one of {}", shortened(&text), names.join(", "));
+            let meant = did_you_mean(nearest(&names, &text));
+            let problem = format!("{:?} is not one of {}{meant}", shortened(&text), names.join(", "));
             self.fault_at(&place, key, problem);
         }
         found
@@ -231,6 +308,7 @@ impl<'r> Section<'r> {
 
     /// `true` or `false`.
     pub(super) fn truth(&mut self, key: &str) -> Option<(Place, bool)> {
+        self.expects(key, |shape| shape == Shape::Truth);
         let (place, scalar) = self.scalar(key)?;
         match (scalar.kind, scalar.text.as_str()) {
             (ScalarKind::Truth | ScalarKind::Variable, "true") => Some((place, true)),
@@ -244,6 +322,7 @@ impl<'r> Section<'r> {
 
     /// A whole number.
     pub(super) fn number<T: FromStr>(&mut self, key: &str, range: &str) -> Option<T> {
+        self.expects(key, |shape| matches!(shape, Shape::Whole(..)));
         let (place, scalar) = self.scalar(key)?;
         let number = match scalar.kind {
             ScalarKind::Number | ScalarKind::Variable => scalar.text.parse().ok(),
@@ -257,6 +336,7 @@ impl<'r> Section<'r> {
 
     /// A time such as `20m`, `90s`, `1h 30m`; longer than nothing, at most 30 days.
     pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
+        self.expects(key, |shape| shape == Shape::Time);
         let (place, scalar) = self.scalar(key)?;
         let parsed = scalar.text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
         match parsed {
@@ -280,86 +360,14 @@ impl<'r> Section<'r> {
     /// The text of the file that a key names.
     pub(super) fn file(&mut self, key: &str) -> Option<String> {
         let (place, name) = self.text(key)?;
-        let text = std::fs::read_to_string(self.reader.path(&name));
-        if let Err(error) = &text {
-            self.fault_at(&place, key, format!("{name}: {error}"));
-        }
-        text.ok()
-    }
-
-    /// A list of texts parsed into their type; a variable holds one per line or comma.
-    ///
-    /// `None` when one of them is wrong; no key is an empty list.
-    pub(super) fn list<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<Vec<T>> {
-        let items: Vec<Option<(Place, String)>> = match self.take(key) {
-            None => return Some(vec![]),
-            Some(Tree { node: Node::List(items), .. }) => {
-                items.into_iter().map(|item| self.list_item(key, item)).collect()
-            }
-            Some(Tree { place, node: Node::Scalar(Scalar { text, kind: ScalarKind::Variable }) }) => {
-                let parts = text.split(['\n', ',']).map(str::trim).filter(|part| !part.is_empty());
-                parts.map(|part| Some((place.clone(), part.to_owned()))).collect()
-            }
-            Some(tree) => {
-                self.fault_at(&tree.place, key, "is a list: write one entry a line, each behind a -");
-                return None;
-            }
-        };
-        let parse = |(place, text): (Place, String)| match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.fault_at(&place, key, format!("{:?}: {error}", shortened(&text)));
+        let path = self.reader.path(&name);
+        match self.reader.read(&path) {
+            Ok(text) => Some(text.expose().clone()),
+            Err(problem) => {
+                self.fault_at(&place, key, format!("{} {problem}", path.display()));
                 None
             }
-        };
-        // All are parsed before the first fault ends it, so that every one of them is reported.
-        let parsed: Vec<Option<T>> = items.into_iter().map(|item| item.and_then(parse)).collect();
-        parsed.into_iter().collect()
-    }
-
-    /// Texts below keys, all of the operator's choosing.
-    pub(super) fn map(&mut self, key: &str) -> Vec<(String, Place, String)> {
-        let below = self.section(key);
-        let mut pairs = vec![];
-        for (name, entry) in below.left {
-            match entry.value.node {
-                Node::Scalar(Scalar { text, kind: ScalarKind::Text | ScalarKind::Variable }) => {
-                    let place = entry.value.place.clone();
-                    self.reader.origins.borrow_mut().0.insert(self.key(&format!("{key}.{name}")), place);
-                    pairs.push((name, entry.value.place, text));
-                }
-                _ => self.fault_at(&entry.value.place, &format!("{key}.{name}"), "is a text: write it in quotes"),
-            }
         }
-        pairs
-    }
-
-    /// The sections below this one, whose names are of the operator's choosing.
-    pub(super) fn into_sections(self) -> Vec<(String, Place, Section<'r>)> {
-        let named = |(name, entry): (String, Entry)| {
-            let key = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
-            let section = Section::of(self.reader, key, Tree { place: entry.place.clone(), node: entry.value.node });
-            (name, entry.place, section)
-        };
-        self.left.into_iter().map(named).collect()
-    }
-
-    /// The sections of a list; a variable cannot hold one.
-    pub(super) fn sections_of(&mut self, key: &str) -> Vec<Section<'r>> {
-        let Some(tree) = self.take(key) else { return vec![] };
-        let Node::List(items) = tree.node else {
-            self.fault_at(&tree.place, key, "is a list: write each entry's keys behind a -");
-            return vec![];
-        };
-        items.into_iter().map(|item| Section::of(self.reader, self.key(key), item)).collect()
-    }
-
-    fn list_item(&self, key: &str, item: Tree) -> Option<(Place, String)> {
-        if let Node::Scalar(Scalar { text, kind: ScalarKind::Text }) = item.node {
-            return Some((item.place, text));
-        }
-        self.fault_at(&item.place, key, "has texts in its list: write them in quotes");
-        None
     }
 
     /// Warns about `key` at a place.
@@ -369,11 +377,17 @@ impl<'r> Section<'r> {
 
     /// Ends the reading: keys that nobody asked for are unknown.
     pub(super) fn finish(self) {
-        let known = &self.asked;
+        let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
+        if cfg!(debug_assertions) {
+            let asked: BTreeSet<&str> = known.iter().copied().collect();
+            let rows = self.name.document.below(&self.name.row);
+            assert!(asked.iter().eq(rows.iter()), "{:?} is read, config/keys has {rows:?}", self.asked);
+        }
         for (name, entry) in &self.left {
-            let problem = match nearest(known, name) {
-                Some(close) => format!("is not a known key; did you mean {close}?"),
-                None => format!("is not a known key; known here: {}", known.join(", ")),
+            let problem = match (nearest(&known, name), self.name.document.elsewhere(name)) {
+                (Some(close), _) => format!("is not a known key{}", did_you_mean(Some(close))),
+                (None, Some(full)) => format!("is not a known key here: write it as {full}"),
+                (None, None) => format!("is not a known key; known here: {}", known.join(", ")),
             };
             self.fault_at(&entry.place, name, problem);
         }
@@ -381,6 +395,6 @@ impl<'r> Section<'r> {
 }
 
 /// At most 60 characters of a value, so that a fault stays readable.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).chain("...".chars()).collect() }
 }

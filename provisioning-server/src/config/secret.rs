@@ -1,6 +1,7 @@
 //! Secrets of the configuration: written behind their key, or in a file of their own.
 
 use std::fmt::Display;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use provisioning_core::model::Secret;
 
 use super::fault::{Fault, Place};
 use super::reader::Section;
+use super::unreadable::unreadable;
 
 impl Section<'_> {
     /// A secret from `key`, or from the file that `key_file` names. Its text never gets into a fault.
@@ -24,7 +26,8 @@ impl Section<'_> {
             }
             (None, Some(file)) => file,
         };
-        match read_secret(&self.reader.path(&name)) {
+        let path = self.reader.path(&name);
+        match self.read_secret(&path) {
             Ok((text, seen_by_others)) => {
                 if seen_by_others {
                     let problem = format!("{name} can be read by every user of this machine: chmod 600 it");
@@ -34,7 +37,7 @@ impl Section<'_> {
                 Some((place, text))
             }
             Err(problem) => {
-                self.fault_at(&place, &file_key, format!("{name}: {problem}"));
+                self.fault_at(&place, &file_key, format!("{} {problem}", path.display()));
                 None
             }
         }
@@ -51,16 +54,18 @@ impl Section<'_> {
             }
         }
     }
-}
 
-fn read_secret(path: &Path) -> Result<(Secret<String>, bool), String> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let text = Secret::new(std::fs::read_to_string(path).map_err(|error| error.to_string())?);
-    let trimmed = text.expose().trim_end_matches(['\n', '\r']);
-    if trimmed.is_empty() {
-        return Err("is empty".to_owned());
+    /// What a file holds, and whether everybody may read it.
+    fn read_secret(&self, path: &Path) -> Result<(Secret<String>, bool), String> {
+        let text = self.reader.read(path)?;
+        let trimmed = text.expose().trim_end_matches(['\n', '\r']);
+        if trimmed.is_empty() {
+            return Err("is empty: write the secret into it".to_owned());
+        }
+        if self.reader.is_draft(path) {
+            return Ok((Secret::new(trimmed.to_owned()), false));
+        }
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        Ok((Secret::new(trimmed.to_owned()), metadata.permissions().mode() & 0o004 != 0))
     }
-    let mode = std::fs::metadata(path).map_err(|error| error.to_string())?.permissions().mode();
-    Ok((Secret::new(trimmed.to_owned()), mode & 0o004 != 0))
 }

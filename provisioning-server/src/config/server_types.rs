@@ -10,6 +10,7 @@ use provisioning_core::model::{
 };
 
 use super::fault::{Fault, Place};
+use super::keys::Document;
 use super::reader::{Reader, Section};
 
 const EXAMPLE: &str =
@@ -17,7 +18,7 @@ const EXAMPLE: &str =
 
 /// Reads the file; faults go to `reader`, and what has none comes back.
 pub(super) fn read(reader: &Reader, path: &Path) -> Vec<ServerType> {
-    let mut tree = match super::read_tree(path) {
+    let mut tree = match super::read_tree(reader, path) {
         Ok(tree) => tree,
         Err(fault) => {
             reader.fault(Fault { help: Some(EXAMPLE.to_owned()), ..fault });
@@ -25,7 +26,7 @@ pub(super) fn read(reader: &Reader, path: &Path) -> Vec<ServerType> {
         }
     };
     tree.place = Place::whole(&std::sync::Arc::from(path));
-    let mut root = reader.root(tree);
+    let mut root = reader.root(Document::ServerTypes, tree);
     let types = root.section("server_types").into_sections();
     if types.is_empty() {
         root.fault("server_types", "names no server type", Some(EXAMPLE.to_owned()));
@@ -106,7 +107,14 @@ fn filesystem(section: &mut Section<'_>) -> Option<Filesystem> {
     let words = [("ext4", Kind::Ext4), ("xfs", Kind::Xfs), ("zfs", Kind::Zfs), ("btrfs", Kind::Btrfs)];
     let written = section.is_written("filesystem");
     let kind = section.word("filesystem", &words);
-    let kind = if written { kind? } else { Kind::Ext4 };
+    if written && kind.is_none() {
+        // Which options belong to it is not known.
+        for options in ["lvm", "zfs", "btrfs"] {
+            section.take(options);
+        }
+        return None;
+    }
+    let kind = kind.unwrap_or(Kind::Ext4);
     let own = match kind {
         Kind::Ext4 | Kind::Xfs => "lvm",
         Kind::Zfs => "zfs",

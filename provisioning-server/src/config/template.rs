@@ -89,7 +89,7 @@ fn write_group(text: &mut String, group: &Group, class: &str, filled: &Filled) {
         let indent = "  ".repeat(depth - 1);
         text.push('\n');
         comment(text, &indent, group.about);
-        text.push_str(&format!("{indent}{}:\n", name.rsplit('.').next().unwrap_or(&name)));
+        text.extend([&indent, name.rsplit('.').next().unwrap_or(&name), ":\n"]);
     }
     let indent = "  ".repeat(depth);
     for (number, key) in group.keys.iter().enumerate() {
@@ -123,7 +123,7 @@ fn write_key(text: &mut String, key: &Key, group: &str, indent: &str, bullet: &s
     } else {
         format!("#{bullet}{name}: {}", key.example)
     };
-    text.push_str(&format!("{indent}{line}\n"));
+    text.extend([indent, &line, "\n"]);
 }
 
 /// What holds without the key, and where a secret may stand.
@@ -142,7 +142,7 @@ fn otherwise(key: &Key) -> String {
 
 fn comment(text: &mut String, indent: &str, words: &str) {
     for line in wrapped(words, WIDTH) {
-        text.push_str(&format!("{indent}# {line}\n"));
+        text.extend([indent, "# ", &line, "\n"]);
     }
 }
 

@@ -60,15 +60,23 @@ pub(super) struct Entry {
 impl Tree {
     /// Reads a YAML text.
     pub(super) fn parse(text: &str, path: &Arc<Path>) -> Result<Self, Fault> {
+        // What some editors put in front of UTF-8.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim().is_empty() {
             return Ok(Self { place: Place::whole(path), node: Node::Empty });
         }
         // `no` is Norway's keyboard and `007` a name: neither a truth value nor a number.
         let options = serde_saphyr::options! { strict_booleans: true, leading_zero_numbers_as_strings: true };
         let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let (line, column, problem) = match (tab(text), error.location()) {
+                (Some((line, column)), _) => {
+                    (line, column, "a tab indents this line: YAML takes blanks only".to_owned())
+                }
+                (None, Some(at)) => (at.line(), at.column(), one_line(&error)),
+                (None, None) => (0, 0, one_line(&error)),
+            };
             let place = Place::File { path: Arc::clone(path), line, column };
-            Fault { place, key: String::new(), problem: format!("not YAML: {}", one_line(&error)), help: None }
+            Fault { place, key: String::new(), problem: format!("not YAML: {problem}"), help: None }
         })?;
         Ok(located(raw, path))
     }
@@ -93,6 +101,16 @@ impl Tree {
             entries[at].value.overlay(rest, name, value);
         }
     }
+}
+
+/// Where a tab indents a line for the first time; counted from 1.
+fn tab(text: &str) -> Option<(u64, u64)> {
+    let mut lines = (1..).zip(text.lines());
+    lines.find_map(|(number, line)| {
+        let indent = line.len() - line.trim_start().len();
+        let column = line[..indent].find('\t')?;
+        (indent < line.len()).then(|| (number, u64::try_from(column).unwrap_or(0) + 1))
+    })
 }
 
 /// A YAML error in one line, without the place, which stands in front already.

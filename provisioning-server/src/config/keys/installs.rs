@@ -2,7 +2,7 @@
 
 use super::Otherwise::{Default, Required, Said};
 use super::Shape::{List, Map, Path, Secret, Text, Time, Truth, Whole, Word, Words};
-use super::{FINGERPRINT, Group, IP, Key, URL};
+use super::{FINGERPRINT, Group, IP, Key};
 
 pub(super) const CREDENTIALS: Group = Group {
     name: "credentials",

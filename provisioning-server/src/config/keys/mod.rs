@@ -77,9 +77,10 @@ pub(crate) struct Group {
 }
 
 /// One of the two files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Document {
     /// `provisioning.yaml`.
+    #[default]
     Main,
     /// `server-types.yaml`.
     ServerTypes,
@@ -99,30 +100,31 @@ impl Document {
         self.groups().iter().flat_map(|group| group.keys)
     }
 
-    /// The key of a full name, in which the operator's own names may stand.
+    /// The key of a full name.
     pub(crate) fn key(self, name: &str) -> Option<&'static Key> {
-        self.keys().find(|key| fits(key.name, name))
+        self.keys().find(|key| key.name == name)
     }
 
-    /// What stands directly below a key: the last parts of their names, files of secrets with them.
+    /// What stands directly below a key, in order: the last parts of their names, files of secrets with them.
     pub(crate) fn below(self, name: &str) -> Vec<String> {
-        let mut found = vec![];
-        let groups = self.groups().iter().filter(|group| !group.name.is_empty());
-        for group in groups {
-            if let Some(part) = last_part(group.name, name) {
-                found.push(part.to_owned());
-            }
-        }
+        let groups = self.groups().iter().map(|group| group.name).filter(|group| !group.is_empty());
+        let mut found: Vec<String> =
+            groups.filter_map(|group| part_below(group, name)).map(ToOwned::to_owned).collect();
         for key in self.keys() {
-            let Some(part) = last_part(key.name, name) else { continue };
+            let Some(part) = part_below(key.name, name) else { continue };
             found.push(part.to_owned());
             if key.shape == Shape::Secret {
                 found.push(format!("{part}_file"));
             }
         }
         found.sort();
-        found.dedup();
         found
+    }
+
+    /// The one key whose name ends so, wherever it stands.
+    pub(crate) fn elsewhere(self, last: &str) -> Option<&'static str> {
+        let mut found = self.keys().filter(|key| key.last() == last).map(|key| key.name);
+        found.next().filter(|_| found.next().is_none())
     }
 }
 
@@ -174,24 +176,10 @@ pub(crate) fn variables() -> Vec<String> {
     all
 }
 
-/// Whether a name is the pattern's, part by part.
-fn fits(pattern: &str, name: &str) -> bool {
-    let (mut pattern, mut name) = (pattern.split('.'), name.split('.'));
-    loop {
-        match (pattern.next(), name.next()) {
-            (None, None) => return true,
-            (Some(expected), Some(part)) if expected == "*" || expected == part => {}
-            _ => return false,
-        }
-    }
-}
-
-/// The last part of `pattern`, when the rest of it is `above`.
-fn last_part<'p>(pattern: &'p str, above: &str) -> Option<&'p str> {
-    match pattern.rsplit_once('.') {
-        None => above.is_empty().then_some(pattern),
-        Some((rest, last)) => (!above.is_empty() && fits(rest, above)).then_some(last),
-    }
+/// The part of `name` behind `above`, when it is the last one.
+fn part_below<'n>(name: &'n str, above: &str) -> Option<&'n str> {
+    let (rest, last) = name.rsplit_once('.').unwrap_or(("", name));
+    (rest == above).then_some(last)
 }
 
 /// An address and a port: `10.0.0.2:8080` or `[fd00::2]:8080`.
@@ -212,12 +200,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_the_operators_own_fits_the_star_of_its_key() {
-        let key = Document::ServerTypes.key("server_types.lab.zfs.raid").expect("the key is in the table");
-        assert_eq!(key.last(), "raid");
-        assert!(Document::ServerTypes.key("server_types.lab.zfs").is_none());
-        let below = Document::ServerTypes.below("server_types.lab");
+    fn what_stands_below_a_key_is_its_keys_and_its_groups() {
+        let below = Document::ServerTypes.below("server_types.*");
         assert!(below.contains(&"zfs".to_owned()) && below.contains(&"boot_disk".to_owned()), "{below:?}");
+        assert_eq!(Document::ServerTypes.below(""), ["server_types"]);
+        assert_eq!(Document::Main.elsewhere("range"), Some("pxe.range"));
+        assert_eq!(Document::Main.elsewhere("dns"), None, "it stands in two places");
     }
 
     #[test]
