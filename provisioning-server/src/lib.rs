@@ -7,6 +7,7 @@ pub mod config;
 pub mod data_dir;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod file_watch;
 pub mod hardening;
 pub mod http;
 pub mod images;
@@ -14,6 +15,7 @@ pub mod netboot;
 pub mod notify;
 pub mod plan_log;
 pub mod server;
+mod server_types_reload;
 pub mod setup;
 pub mod snippets;
 pub mod tls;

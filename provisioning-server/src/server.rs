@@ -1,22 +1,20 @@
-//! A running server: listeners, the orchestrator's loop and the watch on `server-types.yaml`, started and stopped
-//! together.
+//! A running server: listeners, the orchestrator's loop and the watch on edited files, started and stopped together.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{ServerType, Site};
-use provisioning_core::orchestrator::{Orchestrator, Ports, ServerTypes};
+use provisioning_core::orchestrator::{Orchestrator, Ports};
 use provisioning_core::ports::chain;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::access::AccessSetup;
-use crate::config::{Faults, load_server_types};
 use crate::http::artifacts::LoadedImages;
 use crate::http::auth::Operators;
 use crate::http::census::{Census, ConnectionLimits};
@@ -27,10 +25,11 @@ use crate::http::{self, App};
 use crate::images::import::ImageStore;
 use crate::netboot::{self, Netboot, Service};
 use crate::notify;
+use crate::server_types_reload::{by_key, follow};
 use crate::tls::{Reloaded, Tls};
 use crate::web::board::Board;
 
-/// How often `server-types.yaml` is looked at.
+/// How often the certificate's files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What a server is made of.
@@ -221,14 +220,15 @@ impl Running {
         });
     }
 
-    /// Follows the edits of `server-types.yaml` from now on. A bad edit changes nothing but what is said of it.
-    pub fn follow_server_types(&mut self, path: PathBuf) {
+    /// Follows the edits of `server-types.yaml` from now on; it is read again whenever `asked` is notified, too. A bad
+    /// edit changes nothing but what is said of it.
+    pub fn follow_server_types(&mut self, path: PathBuf, asked: Arc<Notify>) {
         let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = stopped(stopping) => {}
-                () = follow(&app, &path) => {}
+                () = follow(&app, &path, &asked) => {}
             }
         });
     }
@@ -269,39 +269,6 @@ async fn notify(app: Arc<App>) {
     }
 }
 
-/// Hardware classes by their keys.
-fn by_key(types: Vec<ServerType>) -> ServerTypes {
-    types.into_iter().map(|class| (class.key.clone(), class)).collect()
-}
-
-async fn follow(app: &App, path: &Path) {
-    let mut known = stamp(path).await;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let now = stamp(path).await;
-        if now == known {
-            continue;
-        }
-        known = now;
-        let owned = path.to_owned();
-        let loaded = tokio::task::spawn_blocking(move || load_server_types(&owned)).await;
-        let faults = match loaded {
-            Ok(Ok(types)) => {
-                tracing::info!(path = %path.display(), count = types.len(), "read the server types anew");
-                app.orchestrator.replace_server_types(by_key(types));
-                vec![]
-            }
-            Ok(Err(Faults(faults))) => faults.iter().map(ToString::to_string).collect(),
-            Err(error) => vec![error.to_string()],
-        };
-        for fault in &faults {
-            tracing::warn!(%fault, "kept the server types as they were");
-        }
-        *app.server_type_faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
-        app.board.recount(app.orchestrator.store()).await;
-    }
-}
-
 async fn follow_tls(app: &App, tls: &Tls, asked: &Notify) {
     let mut known = tls.stamp();
     loop {
@@ -323,10 +290,4 @@ async fn follow_tls(app: &App, tls: &Tls, asked: &Notify) {
         }
         known = now;
     }
-}
-
-/// What an edit changes: time and size; `None` when the file is not there.
-async fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = tokio::fs::metadata(path).await.ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

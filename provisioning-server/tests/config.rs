@@ -12,6 +12,8 @@ mod files;
 mod init;
 #[path = "config/program.rs"]
 mod program;
+#[path = "config/reload.rs"]
+mod reload;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -52,7 +52,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
         running.serve_artifacts(artifacts);
     }
     running.follow_certificate(hang_ups()?);
-    running.follow_server_types(config.server_types_file.clone());
+    running.follow_server_types(config.server_types_file.clone(), hang_ups()?);
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");
     if let Some(address) = running.boot_address() {
         tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");

@@ -1,7 +1,13 @@
 //! The program as a process of its own, in a folder of its own.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// No answer of a program on this machine takes longer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The program with these arguments, in `dir`, without what the environment says to it.
 pub(crate) fn provisioning(args: &[&str], dir: &Path) -> Command {
@@ -31,4 +37,45 @@ pub(crate) fn configured() -> tempfile::TempDir {
         std::fs::copy(golden.join(file), dir.path().join(file)).unwrap();
     }
     dir
+}
+
+/// A server, and its log line by line. Dropping it kills the process.
+pub(crate) struct Serving {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Serving {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, log }
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    /// Waits for a line of the log that holds this.
+    #[track_caller]
+    pub(crate) fn logs(&self, text: &str) -> String {
+        let mut before = vec![];
+        loop {
+            match self.log.recv_timeout(LIMIT) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => before.push(line),
+                Err(error) => panic!("the log never says {text:?} ({error}), but:\n{}", before.join("\n")),
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
