@@ -18,6 +18,7 @@ pub mod server;
 mod server_types_reload;
 pub mod setup;
 pub mod snippets;
+pub mod systemd;
 pub mod tls;
 pub mod web;
 pub mod wire;

@@ -1,6 +1,8 @@
 //! What the server knows of netbooting beside the boot plan: the programs that firmware loads by HTTP, and the boot
 //! server that runs beside us, if one does.
 
+mod late;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use provisioning_core::netboot::Sighting;
 use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::mpsc;
+
+pub use late::{LateBootServer, Start, Started};
 
 /// A future without a result.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

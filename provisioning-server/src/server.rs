@@ -1,5 +1,6 @@
 //! A running server: listeners, the orchestrator's loop and the watch on edited files, started and stopped together.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -11,7 +12,7 @@ use provisioning_core::model::{ServerType, Site};
 use provisioning_core::orchestrator::{Orchestrator, Ports};
 use provisioning_core::ports::chain;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access::AccessSetup;
@@ -19,6 +20,7 @@ use crate::http::artifacts::LoadedImages;
 use crate::http::auth::Operators;
 use crate::http::census::{Census, ConnectionLimits};
 use crate::http::downloads::Downloads;
+use crate::http::health::HealthChecks;
 use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
@@ -26,6 +28,7 @@ use crate::images::import::ImageStore;
 use crate::netboot::{self, Netboot, Service};
 use crate::notify;
 use crate::server_types_reload::{by_key, follow};
+use crate::systemd::{Notifier, Reload, attend};
 use crate::tls::{Reloaded, Tls};
 use crate::web::board::Board;
 
@@ -95,6 +98,7 @@ impl Server {
             server_type_faults,
             notify,
             settings: OnceLock::new(),
+            health: HealthChecks::default(),
             stopping,
         };
         let (app, limits) = (Arc::new(app), ConnectionLimits::default());
@@ -170,6 +174,7 @@ impl Server {
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         tasks.spawn(follow_journal(Arc::clone(&self.app)));
         tasks.spawn(notify(Arc::clone(&self.app)));
+        tasks.spawn(watch_health(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
 }
@@ -206,16 +211,16 @@ impl Running {
         self.tasks.spawn(crate::artifact_http::serve(tcp, Arc::clone(&self.app), stopping));
     }
 
-    /// Follows the certificate's files from now on: they are read again when they change, and whenever `asked` is
-    /// notified. Bad ones change nothing but what is said of them in the log.
-    pub fn follow_certificate(&mut self, asked: Arc<Notify>) {
+    /// Follows the certificate's files from now on: they are read again when they change, and whenever it is `asked`
+    /// for. Bad ones change nothing but what is said of them in the log.
+    pub fn follow_certificate(&mut self, asked: mpsc::Receiver<Reload>) {
         let Some(tls) = self.tls.clone() else { return };
         let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = stopped(stopping) => {}
-                () = follow_tls(&app, &tls, &asked) => {}
+                () = follow_tls(&app, &tls, asked) => {}
             }
         });
     }
@@ -229,6 +234,18 @@ impl Running {
                 biased;
                 () = stopped(stopping) => {}
                 () = follow(&app, &path, &asked) => {}
+            }
+        });
+    }
+
+    /// Tells the service manager from now on that we serve, and how we fare; `watchdog` is how long it waits for that.
+    pub fn attend(&mut self, notifier: Notifier, watchdog: Option<Duration>) {
+        let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped(stopping.clone()) => {}
+                () = attend(notifier, watchdog, app) => stopped(stopping).await,
             }
         });
     }
@@ -260,6 +277,15 @@ async fn follow_journal(app: Arc<App>) {
     }
 }
 
+/// Keeps the pages told of what keeps the server from its work, until it stops.
+async fn watch_health(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.health.watch(&app) => {}
+    }
+}
+
 /// Tells services of events until the server stops. What is under way then is repeated by the next start.
 async fn notify(app: Arc<App>) {
     tokio::select! {
@@ -269,12 +295,19 @@ async fn notify(app: Arc<App>) {
     }
 }
 
-async fn follow_tls(app: &App, tls: &Tls, asked: &Notify) {
+async fn follow_tls(app: &App, tls: &Tls, mut asked: mpsc::Receiver<Reload>) {
     let mut known = tls.stamp();
     loop {
-        let is_asked = tokio::time::timeout(LOOK_EVERY, asked.notified()).await.is_ok();
+        let asked = async {
+            match asked.recv().await {
+                Some(reload) => reload,
+                // Whoever could ask is gone; the files go on changing.
+                None => pending().await,
+            }
+        };
+        let reload = tokio::time::timeout(LOOK_EVERY, asked).await.ok();
         let now = tls.stamp();
-        if now == known && !is_asked {
+        if now == known && reload.is_none() {
             continue;
         }
         let reading = tls.clone();
@@ -287,6 +320,10 @@ async fn follow_tls(app: &App, tls: &Tls, asked: &Notify) {
             // The two files are seldom written at once: the next look may find them to be a pair.
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "kept the certificate as it was"),
             Err(error) => tracing::warn!(%error, "kept the certificate as it was"),
+        }
+        if let Some(reload) = reload {
+            // Nobody waits for it any more when the server stops.
+            reload.send(()).ok();
         }
         known = now;
     }

@@ -11,18 +11,20 @@ use provisioning_adapters::sqlite::{SealingKey, SqliteStore};
 use provisioning_adapters::ssh::SshShell;
 use provisioning_adapters::system::{SystemClock, SystemEntropy};
 use provisioning_core::model::Secret;
+use provisioning_core::netboot::Sighting;
 use provisioning_core::orchestrator::Ports;
 use provisioning_core::ports::{
-    BootServer, Clock as _, ClusterMember, Inventory, NoInventory, NobodyToAsk, PersonAtThePowerButton,
+    BootServer, BoxError, Clock as _, ClusterMember, Inventory, NoInventory, NobodyToAsk, PersonAtThePowerButton,
 };
 use tokio::sync::mpsc;
 
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
+use crate::http::health::Surroundings;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
-use crate::netboot::{BootServerHealth, Health, Netboot, Service, Task};
+use crate::netboot::{BootServerHealth, Health, LateBootServer, Netboot, Service, Start, Started, Task};
 use crate::notify::{Notify, Patience};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
@@ -49,8 +51,10 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
     let metrics = Metrics::default();
     let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
+    let probe = store.clone();
     let ports = ports(config, store, &data.key_file())?;
     let tls = tls(config, data)?;
+    let shown = tls.clone();
     let (boot_server, netboot) = match role {
         // The last that can fail, so that no boot server runs for nothing.
         Role::Serve => boot_server(config, data).await?,
@@ -72,6 +76,8 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
         max_streams: config.max_streams,
     });
     server.app().settings.get_or_init(|| config.settings());
+    let data_dir = Some(data.path().to_owned());
+    server.app().health.look_at(Surroundings { data_dir, probe: Some(Arc::new(probe)), tls: shown });
     Ok(server)
 }
 
@@ -103,24 +109,26 @@ async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn
     };
     let lease_file = data.path().join("dnsmasq.leases").try_into().context("server.data_dir")?;
     let (sender, sightings) = mpsc::channel(SIGHTINGS_MAX);
-    let started = Dnsmasq::start(
-        DnsmasqConfig {
-            interface,
-            subnet: pxe.subnet,
-            addresses: pxe.addresses.clone(),
-            respond_to: pxe.respond_to,
-            public_url: config.site.boot_url().clone(),
-            programs: pxe.ipxe_dir.clone(),
-            run_dir,
-            lease_file,
-            user: pxe.user.clone(),
-            program: pxe.program.clone(),
-        },
-        sender,
-    );
-    let (dnsmasq, supervisor) = started
-        .await
-        .context("pxe.enabled is true, but machines cannot be answered (false leaves it to your DHCP server)")?;
+    let config = DnsmasqConfig {
+        interface,
+        subnet: pxe.subnet,
+        addresses: pxe.addresses.clone(),
+        respond_to: pxe.respond_to,
+        public_url: config.site.boot_url().clone(),
+        programs: pxe.ipxe_dir.clone(),
+        run_dir,
+        lease_file,
+        user: pxe.user.clone(),
+        program: pxe.program.clone(),
+    };
+    let start: Start = Box::new(move || Box::pin(start_dnsmasq(config.clone(), sender.clone())));
+    let (boot_server, keep) = LateBootServer::begin(start).await;
+    let service = Service { keep: Box::new(keep), sightings, health: boot_server.health() };
+    Ok((boot_server, Netboot { programs: pxe.ipxe_dir.clone(), service: Some(service) }))
+}
+
+async fn start_dnsmasq(config: DnsmasqConfig, sightings: mpsc::Sender<Sighting>) -> Result<Started, BoxError> {
+    let (dnsmasq, supervisor) = Dnsmasq::start(config, sightings).await?;
     for warning in dnsmasq.programs().warnings() {
         tracing::warn!("pxe: {warning}");
     }
@@ -133,8 +141,7 @@ async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn
         BootServerHealth { trouble, restarts: status.restarts }
     });
     let keep = Box::new(|stop: Task| Box::pin(supervisor.run(stop)) as Task);
-    let service = Service { keep, sightings, health };
-    Ok((dnsmasq, Netboot { programs: pxe.ipxe_dir.clone(), service: Some(service) }))
+    Ok(Started { boot_server: dnsmasq, keep, health })
 }
 
 /// Who may operate, and the token to show when this start has made it.

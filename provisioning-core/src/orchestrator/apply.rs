@@ -76,8 +76,8 @@ impl Orchestrator {
         }
     }
 
-    /// Writes a journal entry that changes nothing, at most once a minute per host and kind.
-    pub(super) async fn note(&self, kind: &'static str, entry: NewEntry) -> Result<(), StoreError> {
+    /// Writes a journal entry that changes nothing, at most once a minute per host and kind; whether it did.
+    pub(super) async fn note(&self, kind: &'static str, entry: NewEntry) -> Result<bool, StoreError> {
         self.note_all(kind, [entry]).await
     }
 
@@ -86,13 +86,14 @@ impl Orchestrator {
         &self,
         kind: &'static str,
         entries: impl IntoIterator<Item = NewEntry>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let entries: Vec<NewEntry> = entries.into_iter().collect();
         if entries.last().is_some_and(|entry| self.damper.lets_through(entry.host, kind, entry.at)) {
             self.ports.store.append(entries).await?;
             self.heed_store().await?;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn after_commit(&self, effects: &[Effect], last_seq: u64) {

@@ -54,6 +54,7 @@ impl Orchestrator {
                     Some(self.ports.clock.now() + AFTER_TROUBLE)
                 }
             };
+            self.turns.send_modify(|turns| *turns += 1);
             let pause = wake.map_or(IDLE_MAX, |wake| wake.since(self.ports.clock.now()).min(SLEEP_MAX));
             tokio::select! {
                 biased;
@@ -113,11 +114,12 @@ impl Orchestrator {
         };
         let Err(error) = self.ports.boot_server.apply(&boot_plan(&hosts)).await else { return Ok(None) };
         self.boot_is_stale.store(true, Ordering::SeqCst);
-        tracing::warn!(%error, "the boot plan is not in force");
         let at = self.ports.clock.now();
         let what = Happening::Warning { text: format!("the boot plan is not in force: {}", error.problem) };
         let entry = NewEntry { at, host: None, operation: None, source: Source::Provisioning, what };
-        self.note("boot plan", entry).await?;
+        if self.note("boot plan", entry).await? {
+            tracing::warn!(%error, "the boot plan is not in force");
+        }
         Ok(Some(at + AFTER_TROUBLE))
     }
 

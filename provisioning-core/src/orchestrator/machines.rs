@@ -131,7 +131,7 @@ impl Orchestrator {
                 self.apply(host, &EventKind::BootScriptFetched.of(run.operation), Source::Firmware, &along).await?;
                 Ok(())
             }
-            state => self.note("booted", self.entry(host, state.operation(), Source::Firmware, what)).await,
+            state => self.note("booted", self.entry(host, state.operation(), Source::Firmware, what)).await.map(drop),
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Orchestrator {
     boot_is_stale: AtomicBool,
     /// The vault may hold keys of operations that never began.
     vault_is_unswept: AtomicBool,
+    /// How many turns the loop of `run` has made.
+    turns: watch::Sender<u64>,
     /// Place of the last journal entry that we know of: the bell of all feeds.
     last_seq: watch::Sender<u64>,
     /// Operations whose key is in the vault while their row is not yet in the store.
@@ -108,6 +110,7 @@ impl Orchestrator {
             bell: Notify::new(),
             boot_is_stale: AtomicBool::new(true),
             vault_is_unswept: AtomicBool::new(true),
+            turns: watch::Sender::new(0),
             last_seq: watch::Sender::new(0),
             starting: Mutex::default(),
             damper: damper::Damper::default(),
@@ -160,6 +163,15 @@ impl Orchestrator {
         let last = self.ports.store.last_seq().await?;
         self.heard_of(last);
         Ok(())
+    }
+
+    /// Asks the loop of [`run`](Self::run) for a turn and resolves once it has ended one: then nothing in it hangs, the
+    /// store and the boot server included, though they may have failed. Never resolves while nobody runs it.
+    pub async fn turned(&self) {
+        let mut turns = self.turns.subscribe();
+        self.bell.notify_one();
+        // The sender lives as long as we do.
+        turns.changed().await.ok();
     }
 
     /// Something was committed: readers of the journal have news, and something may be due.

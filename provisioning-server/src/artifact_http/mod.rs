@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::http::App;
 use crate::http::artifacts::{Reply, reply};
+use crate::http::farewell::{FIRST_REQUEST_MAX, NEXT_REQUEST_MAX};
 use crate::http::listen::stopped;
 use crate::http::problem::{Kind, Problem};
 use head::{HEAD_MAX, RequestHead};
@@ -85,14 +86,24 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: &App, stopping: wa
     // Heads shall not wait for more; a socket that refuses this works all the same.
     stream.set_nodelay(true).ok();
     let mut unread = Vec::new();
+    let mut limit = FIRST_REQUEST_MAX;
     loop {
+        let stop = async {
+            stopped(stopping.clone()).await;
+            // Whoever is connected may have asked before we could say that we stop.
+            sleep(limit).await;
+        };
         let request = tokio::select! {
             biased;
-            () = stopped(stopping.clone()) => return,
+            () = stop => return,
             read = timeout(HEAD_TIME_MAX, read_head(&stream, &mut unread)) => read,
         };
+        limit = NEXT_REQUEST_MAX;
         let served = match request {
-            Ok(Ok(Some(request))) => answer(&stream, app, &request).await.map(|()| request.keep_alive),
+            Ok(Ok(Some(mut request))) => {
+                request.keep_alive &= !*stopping.borrow();
+                answer(&stream, app, &request).await.map(|()| request.keep_alive)
+            }
             Ok(Ok(None)) | Err(_) => Ok(false),
             Ok(Err(error)) => Err(error),
         };

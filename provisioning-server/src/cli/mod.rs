@@ -28,6 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use provisioning_core::model::Secret;
 
 use crate::config::{Config, DEFAULT_PATHS};
+use crate::systemd::Inherited;
 use failure::EXIT_CODES;
 pub use failure::exit_code;
 use pinned::Fingerprint;
@@ -155,9 +156,9 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever went wrong, in words for the person at the terminal.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self, inherited: Inherited) -> anyhow::Result<()> {
         match self.command {
-            Command::Serve(args) => serve::serve(load(args.config.as_deref())?).await,
+            Command::Serve(args) => serve::serve(load(args.config.as_deref())?, inherited).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => crate::demo::run(args).await,
             Command::CheckConfig(args) => check_config::run(&args),

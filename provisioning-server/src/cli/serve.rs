@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use provisioning_core::model::Secret;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig};
@@ -14,9 +15,13 @@ use crate::data_dir::{DataDir, control_socket};
 use crate::hardening::{connections_that_fit, harden};
 use crate::http::census::ConnectionLimits;
 use crate::http::listen;
+use crate::systemd::{self, Entrances, Inherited, Notifier, Reload, watchdog_interval};
 use crate::wire::{Role, access, wire};
 
-pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
+/// How long a reload may take before the service manager is told that it is over.
+const RELOAD_MAX: Duration = Duration::from_secs(10);
+
+pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let hardened = harden();
     start_logging(&config.logging)?;
     if let Err(error) = hardened {
@@ -25,18 +30,13 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let notifier = Notifier::from_environment().context("NOTIFY_SOCKET")?;
     let data = DataDir::open(&config.server.data_dir)?;
+    // First of all: whoever connects from here on waits for us.
+    let Entrances { main, boot, artifacts } = systemd::open(&config.server, inherited)?;
+    notifier.status("opening the database");
     let (access, new_token) = access(&config, &data)?;
     let server = wire(&config, &data, access, Role::Serve).await?;
-    let listen = config.server.listen;
-    let tcp = listen::bind(listen).with_context(|| format!("server.listen: cannot listen on {listen}"))?;
-    let boot_listen = config.server.boot_listen;
-    let boot = boot_listen.map(listen::bind).transpose();
-    let boot = boot.with_context(|| format!("server.boot_listen: cannot listen on {boot_listen:?}"))?;
-    let artifact_listen = config.server.artifact_listen;
-    let artifacts = artifact_listen.map(listen::bind).transpose();
-    let artifacts =
-        artifacts.with_context(|| format!("server.artifact_listen: cannot listen on {artifact_listen:?}"))?;
     let control = listen::bind_control(&control_socket(data.path())).context("cannot open the control socket")?;
     if let Some(token) = new_token {
         show(&token)?;
@@ -46,17 +46,23 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let stop = stop_signal()?;
     let limits = ConnectionLimits::of_total(connections_that_fit());
-    let mut running = server.with_limits(limits).start_with_boot(tcp, boot, Some(control))?;
+    let mut running = server.with_limits(limits).start_with_boot(main, boot, Some(control))?;
     if let Some(artifacts) = artifacts {
         tracing::info!(artifact_url = %config.site.artifact_url(), "serving kernel and initrd");
         running.serve_artifacts(artifacts);
     }
-    running.follow_certificate(hang_ups()?);
+    running.follow_certificate(reloads(notifier.clone())?);
     running.follow_server_types(config.server_types_file.clone(), hang_ups()?);
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");
     if let Some(address) = running.boot_address() {
         tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");
     }
+    running.attend(notifier.clone(), watchdog_interval());
+    let stop = async {
+        stop.await;
+        tracing::info!("stopping: finishing what is under way");
+        notifier.stopping();
+    };
     running.until(stop).await?;
     tracing::info!("stopped");
     Ok(())
@@ -92,6 +98,24 @@ fn hang_ups() -> io::Result<Arc<Notify>> {
         }
     });
     Ok(rung)
+}
+
+/// Asks for a reload of the certificate at each SIGHUP. The service manager is told when it begins and when it has ended, well or not.
+fn reloads(notifier: Notifier) -> io::Result<mpsc::Receiver<Reload>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (asker, asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            notifier.reloading();
+            let (done, is_done) = oneshot::channel();
+            // Where there is no certificate nobody takes it, and there is nothing to read.
+            if asker.send(done).await.is_ok() {
+                tokio::time::timeout(RELOAD_MAX, is_done).await.ok();
+            }
+            notifier.ready();
+        }
+    });
+    Ok(asked)
 }
 
 /// Resolves when the process is told to stop. From here on the signals no longer end it by themselves.

@@ -7,6 +7,7 @@ use provisioning_core::model::{Image, Secret};
 
 use super::App;
 use super::body::Fields;
+use super::health::Report;
 use super::problem::Problem;
 use crate::access::TokenRow;
 use crate::config::Setting;
@@ -49,6 +50,10 @@ impl Backstage for AppBackstage {
     async fn notify_test(&self, name: &str) -> Option<Result<u16, String>> {
         let outcome = self.0.notify.test(name, &self.0.orchestrator).await?;
         Some(outcome.map_err(|error| error.to_string()))
+    }
+
+    async fn health(&self) -> Report {
+        self.0.health.report(&self.0).await
     }
 
     fn settings(&self) -> Vec<Setting> {

@@ -26,18 +26,17 @@ use tower::ServiceExt as _;
 
 use super::auth::Peer;
 use super::census::{Census, Seat};
+use super::farewell::{Installers, Requests};
 use super::pace::Paced;
 
 /// Connections that may wait to be accepted: a rack that is switched on at once.
-const BACKLOG: u32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// How long the head of a request may take, and an idle connection be kept.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes: longer ones are answered by 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long requests under way are waited for when the server stops.
-const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to rest when the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,7 +50,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // Accepted connections inherit it: machines that lost their power are noticed in the end.
     socket.set_keepalive(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(BACKLOG.unsigned_abs())
 }
 
 /// Opens the control socket, for this user alone. A file that a dead server has left is replaced: call it only while
@@ -112,6 +111,7 @@ impl Caller {
 /// Serves a door's connections until `stopping`, then finishes what is under way.
 pub async fn serve(door: Door, router: Router, census: Census, stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
+    let installers = Installers::new();
     let mut stop = pin!(stopped(stopping.clone()));
     loop {
         tokio::select! {
@@ -121,7 +121,8 @@ pub async fn serve(door: Door, router: Router, census: Census, stopping: watch::
                 Ok(caller) => {
                     // Nobody is told: whoever holds so many connections open would not listen.
                     let Some(seat) = census.enter(caller.source()) else { continue };
-                    connections.spawn(hosted(caller, seat, router.clone(), stopping.clone()));
+                    let requests = Requests::new(&installers);
+                    connections.spawn(hosted(caller, seat, router.clone(), stopping.clone(), requests));
                 }
                 Err(error) => rest(&error).await,
             },
@@ -130,7 +131,7 @@ pub async fn serve(door: Door, router: Router, census: Census, stopping: watch::
     }
     drop(door);
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(STOP_TIME_MAX, finished).await.is_err() {
+    if !installers.see_off(finished).await {
         tracing::warn!("stopped with requests under way");
     }
 }
@@ -150,19 +151,19 @@ async fn rest(error: &io::Error) {
 }
 
 /// A connection as long as its seat is not needed by somebody who has more to say.
-async fn hosted(caller: Caller, seat: Seat, router: Router, stopping: watch::Receiver<bool>) {
+async fn hosted(caller: Caller, seat: Seat, router: Router, stopping: watch::Receiver<bool>, requests: Requests) {
     let seat = Arc::new(seat);
     let evicted = seat.evicted();
     let life = async {
         match caller {
-            Caller::Unix(stream) => connection(stream, Peer::Control, &seat, router, stopping).await,
+            Caller::Unix(stream) => connection(stream, Peer::Control, &seat, router, stopping, requests).await,
             Caller::Tcp(stream, from, tls) => {
                 // Small answers shall not wait for more; a socket that refuses this works all the same.
                 stream.set_nodelay(true).ok();
                 let peer = Peer::Network(from);
-                let Some(tls) = tls else { return connection(stream, peer, &seat, router, stopping).await };
+                let Some(tls) = tls else { return connection(stream, peer, &seat, router, stopping, requests).await };
                 match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, peer, &seat, router, stopping).await,
+                    Ok(Ok(stream)) => connection(stream, peer, &seat, router, stopping, requests).await,
                     Ok(Err(error)) => tracing::debug!(?peer, %error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
                 }
@@ -176,25 +177,42 @@ async fn hosted(caller: Caller, seat: Seat, router: Router, stopping: watch::Rec
     }
 }
 
-async fn connection<S>(stream: S, peer: Peer, seat: &Arc<Seat>, router: Router, stopping: watch::Receiver<bool>)
-where
+async fn connection<S>(
+    stream: S,
+    peer: Peer,
+    seat: &Arc<Seat>,
+    router: Router,
+    stopping: watch::Receiver<bool>,
+    requests: Requests,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let requests = Arc::new(requests);
+    let asked = Arc::clone(&requests);
     let service = service_fn(move |request: Request<Incoming>| {
+        asked.begin(request.uri().path());
         let busy = seat.busy();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        let router = router.clone();
-        async move { router.oneshot(request).await.map(|response| response.map(|body| Body::new(busy.until_sent(body)))) }
+        let (router, asked) = (router.clone(), Arc::clone(&asked));
+        async move {
+            let response = router.oneshot(request).await;
+            asked.end();
+            response.map(|response| response.map(|body| Body::new(busy.until_sent(body))))
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(Paced::new(stream)), service));
-    let mut stop = pin!(stopped(stopping));
+    let mut farewell = pin!(async {
+        stopped(stopping).await;
+        requests.may_close().await;
+    });
     let outcome = tokio::select! {
         biased;
         outcome = &mut serving => outcome,
-        () = &mut stop => {
+        () = &mut farewell => {
+            // A connection that has not asked would be closed by this at once: it had its time to ask.
             serving.as_mut().graceful_shutdown();
             serving.await
         }

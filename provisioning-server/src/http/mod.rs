@@ -11,7 +11,9 @@ mod discovered;
 pub mod downloads;
 mod error;
 pub mod events;
+pub(crate) mod farewell;
 mod headers;
+pub mod health;
 mod hosts;
 mod images;
 mod join_queue;
@@ -51,6 +53,7 @@ pub(crate) use audit::Subject;
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
+use health::HealthChecks;
 use metrics::Metrics;
 
 use crate::config::Setting;
@@ -83,6 +86,8 @@ pub struct App {
     pub board: Arc<Board>,
     /// The configuration in force, for people to read; not set where it came from no file.
     pub settings: OnceLock<Vec<Setting>>,
+    /// What keeps the server from its work.
+    pub health: HealthChecks,
     /// Becomes true when the server stops: endless streams end then.
     pub stopping: watch::Receiver<bool>,
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,8 +12,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
+use super::health::Report;
 use super::problem::{Kind, Problem};
 use super::view::ServerTypeView;
+
+/// When to look again, in seconds.
+const RETRY_AFTER: &str = "5";
 
 pub(super) fn public_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready))
@@ -22,27 +27,39 @@ pub(super) fn operators_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(server_types))
 }
 
-/// Whether the process answers.
+/// Whether the process lives: it answers, and the loop that looks after deadlines and work turns. Restart it when not.
 #[utoipa::path(get, path = "/healthz", tag = "server", operation_id = "alive",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
-async fn alive() -> &'static str {
-    "ok\n"
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")),
+    extensions(("x-problems" = json!(["try-later"]))))]
+async fn alive(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    if *app.stopping.borrow() || !app.health.report(&app).await.is_stuck() {
+        return Ok("ok\n");
+    }
+    let problem = Problem::new(Kind::TryLater, "the orchestrator makes no turn");
+    Err(problem.advise("see the server's log, and restart it: nothing is lost by that").retry_after(5))
 }
 
-/// Whether the server can serve: its store answers, and it is not stopping.
+/// Whether the server can do its work, and what keeps it from it. Names and states are told to everybody, details and
+/// advice to operators. A warning is no reason to be not ready.
 #[utoipa::path(get, path = "/readyz", tag = "server", operation_id = "ready",
-    responses((status = 200, description = "It can", body = String, content_type = "text/plain")),
-    extensions(("x-problems" = json!(["try-later", "internal"]))))]
-async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    if *app.stopping.borrow() {
-        return Err(Problem::new(Kind::TryLater, "the server is stopping").retry_after(5));
+    responses((status = 200, description = "It can", body = Report),
+        (status = 503, description = "It cannot: a check has failed", body = Report, headers(("Retry-After" = i32)))))]
+async fn ready(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let report = app.health.report(&app).await;
+    let (report, cookie) = match app.operators.admit(&parts) {
+        Ok(admitted) => (report, admitted.cookie),
+        Err(_) => (report.for_strangers(), None),
+    };
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (status, Json(report)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
     }
-    app.orchestrator.store().last_seq().await?;
-    if let Some(trouble) = app.boot_server.trouble() {
-        let problem = Problem::new(Kind::TryLater, format!("netbooting machines are not answered: {trouble}"));
-        return Err(problem.retry_after(5));
+    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    Ok("ready\n")
+    response
 }
 
 /// The hardware classes in force.

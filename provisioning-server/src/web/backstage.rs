@@ -6,6 +6,7 @@ use provisioning_core::model::{Image, Secret};
 use crate::access::TokenRow;
 use crate::config::Setting;
 use crate::http::body::Fields;
+use crate::http::health::Report;
 use crate::http::problem::Problem;
 use crate::notify::TargetReport;
 
@@ -54,6 +55,9 @@ pub trait Backstage: Send + Sync {
 
     /// The configuration in force; empty when it came from no file.
     fn settings(&self) -> Vec<Setting>;
+
+    /// What keeps the server from its work, with details.
+    async fn health(&self) -> Report;
 
     /// What is wrong with the last edit of the server types; those before it are in force.
     fn server_type_faults(&self) -> Vec<String>;

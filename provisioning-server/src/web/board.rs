@@ -83,12 +83,28 @@ pub struct Board {
     server_type_faults: Arc<RwLock<Vec<String>>>,
     /// What the configuration was warned of at the start.
     warnings: Vec<String>,
+    /// What keeps the server from its work.
+    trouble: RwLock<Vec<Notice>>,
 }
 
 impl Board {
     /// A board that has heard nothing yet.
     pub fn new(server_type_faults: Arc<RwLock<Vec<String>>>, warnings: Vec<String>) -> Self {
-        Self { summary: watch::Sender::default(), news: Mutex::default(), server_type_faults, warnings }
+        Self {
+            summary: watch::Sender::default(),
+            news: Mutex::default(),
+            server_type_faults,
+            warnings,
+            trouble: RwLock::default(),
+        }
+    }
+
+    /// Tells the pages what keeps the server from its work; whether that is news.
+    pub(crate) fn set_trouble(&self, trouble: Vec<Notice>) -> bool {
+        let mut known = self.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *known != trouble;
+        *known = trouble;
+        is_news
     }
 
     /// How the fleet is now.
@@ -100,6 +116,8 @@ impl Board {
         let notice = |about, text: &String| Notice { about, text: text.clone() };
         let faults = self.server_type_faults.read().unwrap_or_else(PoisonError::into_inner);
         let faults = faults.iter().map(|text| notice("server-types.yaml", text));
+        let trouble = self.trouble.read().unwrap_or_else(PoisonError::into_inner);
+        let faults = trouble.iter().cloned().chain(faults);
         let notices = faults.chain(self.warnings.iter().map(|text| notice("provisioning.yaml", text))).collect();
         Ok(Summary { phases, notices })
     }

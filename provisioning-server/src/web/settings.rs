@@ -11,6 +11,7 @@ use super::moment::Moment;
 use super::page::{Frame, PageError, html};
 use crate::access::{Scope, TokenRow};
 use crate::config::{Setting, Shown};
+use crate::http::health::{Check, CheckState};
 use crate::notify::{EventName, TargetReport};
 use crate::snippets::{Kind, SnippetFacts, snippet};
 
@@ -25,6 +26,7 @@ struct SettingsPage {
 #[derive(Template)]
 #[template(path = "settings_sections.html")]
 struct SettingsBody {
+    checks: Vec<CheckView>,
     types: Vec<TypeView>,
     type_faults: Vec<String>,
     tokens: Vec<TokenView>,
@@ -33,6 +35,39 @@ struct SettingsBody {
     snippets: Vec<SnippetView>,
     sections: Vec<Section>,
     about: Vec<(&'static str, String)>,
+}
+
+/// A thing that the server needs, and how it is.
+struct CheckView {
+    name: &'static str,
+    /// In the style sheet, and as a word.
+    tone: &'static str,
+    state: &'static str,
+    detail: Option<String>,
+    what_to_do: Option<String>,
+}
+
+impl CheckView {
+    fn of(check: Check) -> Self {
+        let name = match check.name {
+            "serving" => "Answers requests",
+            "loop" => "Looks after deadlines and work",
+            "store" => "Database takes writes",
+            "boot_server" => "Answers netbooting machines",
+            "image" => "Has an image to install",
+            "disk" => "Room for data",
+            "server_types" => "Server types",
+            "certificate" => "Certificate",
+            "clock" => "Clock",
+            other => other,
+        };
+        let (tone, state) = match check.state {
+            CheckState::Ok => ("good", "in order"),
+            CheckState::Warning => ("warn", "look at it"),
+            CheckState::Failed => ("bad", "failed"),
+        };
+        Self { name, tone, state, detail: check.detail, what_to_do: check.what_to_do }
+    }
 }
 
 /// A hardware class in words.
@@ -195,6 +230,7 @@ async fn body(web: &Web) -> Result<SettingsBody, PageError> {
     // Those in force first, then the latest made.
     tokens.sort_by_key(|row| (!row.is_alive(now), std::cmp::Reverse(row.created)));
     Ok(SettingsBody {
+        checks: web.backstage.health().await.checks.into_iter().map(CheckView::of).collect(),
         types: types.values().map(TypeView::of).collect(),
         type_faults: web.backstage.server_type_faults(),
         tokens: tokens.iter().map(|row| TokenView::of(row, now)).collect(),

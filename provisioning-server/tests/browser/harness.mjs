@@ -109,7 +109,7 @@ ${open ? "auth:\n  mode: open\n" : ""}${more}`);
     }
     await until(async () => {
       if (child.exitCode !== null) throw new Error(`the server ended at once:\n${this.#log}`);
-      return fetch(`${this.base}/readyz`).then((answer) => answer.ok, () => false);
+      return fetch(`${this.base}/healthz`).then((answer) => answer.ok, () => false);
     }, "the server to serve");
     this.token ||= this.#log.match(/prov_[\w-]+/)?.[0] ?? "";
   }

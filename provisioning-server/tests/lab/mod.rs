@@ -8,7 +8,7 @@ use provisioning_core::machine::Policy;
 use provisioning_core::memory::{MemoryStore, MemoryVault};
 use provisioning_core::model::{PasswordHash, ServerType, Site};
 use provisioning_core::orchestrator::Ports;
-use provisioning_core::ports::{NoInventory, NobodyToAsk, PersonAtThePowerButton};
+use provisioning_core::ports::{BootServer, NoInventory, NobodyToAsk, PersonAtThePowerButton};
 use provisioning_server::config::load_server_types;
 use provisioning_server::http::auth::{Access, TokenDigest};
 use provisioning_server::http::census::ConnectionLimits;
@@ -89,6 +89,13 @@ impl Lab {
         Self::start_over(access, ConnectionLimits::default(), store, notify, None).await
     }
 
+    /// With another boot server than none.
+    pub(crate) async fn start_with_boot_server(boot_server: Arc<dyn BootServer>) -> Self {
+        let access = Access::Token(TokenDigest::of(TOKEN));
+        let limits = ConnectionLimits::default();
+        Self::start_beside(access, limits, MemoryStore::new(), Notify::none(), None, boot_server).await
+    }
+
     async fn start_over(
         access: Access,
         limits: ConnectionLimits,
@@ -96,13 +103,24 @@ impl Lab {
         notify: Notify,
         max_streams: Option<usize>,
     ) -> Self {
+        Self::start_beside(access, limits, store, notify, max_streams, Arc::new(PlanLog::default())).await
+    }
+
+    async fn start_beside(
+        access: Access,
+        limits: ConnectionLimits,
+        store: MemoryStore,
+        notify: Notify,
+        max_streams: Option<usize>,
+        boot_server: Arc<dyn BootServer>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tcp = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let base = format!("http://{}", tcp.local_addr().unwrap());
         let ports = Ports {
             store: Arc::new(store),
             vault: Arc::new(MemoryVault::default()),
-            boot_server: Arc::new(PlanLog::default()),
+            boot_server,
             shell: Arc::new(SshShell::new()),
             member: Arc::new(NobodyToAsk),
             inventory: Arc::new(NoInventory),

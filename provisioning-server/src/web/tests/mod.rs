@@ -23,6 +23,7 @@ use super::{Backstage, Download, Downloads, Web, router};
 use crate::access::{NewToken, Scope, TokenBook, TokenName, TokenRow};
 use crate::config::{Setting, Shown};
 use crate::http::body::Fields;
+use crate::http::health::{Check, CheckState, Report};
 use crate::http::problem::{Kind, Problem};
 use crate::notify::{EventName, Status, TargetReport};
 
@@ -87,6 +88,16 @@ impl Backstage for Behind {
 
     async fn notify_test(&self, name: &str) -> Option<Result<u16, String>> {
         (name == "chat").then(|| Err("it answered 500".to_owned()))
+    }
+
+    async fn health(&self) -> Report {
+        let check = Check {
+            name: "disk",
+            state: CheckState::Failed,
+            detail: Some("<b>1</b> MiB is left".to_owned()),
+            what_to_do: Some("make room".to_owned()),
+        };
+        Report { ready: false, checks: vec![check] }
     }
 
     fn settings(&self) -> Vec<Setting> {
