@@ -1,7 +1,8 @@
 //! The machine we run on: its clock and its source of randomness.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use provisioning_core::model::Timestamp;
 use provisioning_core::ports::{Clock, Entropy};
 
@@ -11,11 +12,16 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let millis = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => millis(since),
             Err(before) => -millis(before.duration()),
         })
+    }
+
+    /// Since the machine was switched on. It stands still while the machine sleeps, as we do.
+    fn steady(&self) -> Option<Duration> {
+        clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from)
     }
 }
 
@@ -34,6 +40,12 @@ impl Entropy for SystemEntropy {
 mod tests {
     use super::*;
     use provisioning_core::ports::EntropyExt;
+
+    #[test]
+    fn the_steady_clock_never_goes_back() {
+        let before = SystemClock.steady().unwrap();
+        assert!(before > Duration::ZERO && SystemClock.steady().unwrap() >= before);
+    }
 
     #[test]
     fn the_clock_stands_after_the_day_this_was_written() {

@@ -91,6 +91,7 @@ fn events() -> Vec<(&'static str, Event, Timestamp)> {
         ("expired", this(expired()), after(3_600)),
         ("cancelled", this(EventKind::Cancelled), at),
         ("resumed", this(EventKind::Resumed), at),
+        ("clock leapt", this(EventKind::ClockLeapt { by_millis: 60_000 }), at),
         ("resumed, too late", this(EventKind::Resumed), after(3_600)),
         ("another's boot script fetched", EventKind::BootScriptFetched.of(operation(OTHER)), at),
         ("another's install reported", EventKind::InstallReported(Contact::default()).of(operation(OTHER)), at),

@@ -48,6 +48,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "chromium", program: "chromium", reason: "the browser that the dashboard is tested in" },
     Package { name: "nodejs", program: "node", reason: "runs the browser tests" },
     Package { name: "npm", program: "npm", reason: "fetches what the browser tests are written with" },
+    Package {
+        name: "systemd",
+        program: "systemd-socket-activate",
+        reason: "opens sockets for the server in its tests, and judges its units (it need not run)",
+    },
     Package { name: "shellcheck", program: "shellcheck", reason: "checks the shell scripts" },
 ];
 

@@ -56,6 +56,11 @@ pub enum EventKind {
     Cancelled,
     /// An operator resumed a failed join.
     Resumed,
+    /// The wall clock was set; times that were written down before move along.
+    ClockLeapt {
+        /// By how many milliseconds, forward or back.
+        by_millis: i64,
+    },
 }
 
 impl EventKind {
@@ -75,6 +80,7 @@ impl EventKind {
             Self::Expired { .. } => "expired",
             Self::Cancelled => "cancelled",
             Self::Resumed => "resumed",
+            Self::ClockLeapt { .. } => "clock_leapt",
         }
     }
 

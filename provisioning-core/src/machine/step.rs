@@ -1,5 +1,7 @@
 //! The table: what each event does in each state. Nothing else in the product makes a phase.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::{Effect, Event, EventKind, WorkKind};
@@ -59,9 +61,10 @@ pub fn step(state: &HostState, event: &Event, at: Timestamp, policy: &Policy) ->
     match state {
         HostState::Registered => match event.kind {
             EventKind::Started => Ok(started(event.operation, at, None)),
-            EventKind::Expired { .. } | EventKind::Cancelled | EventKind::StepFailed { .. } => {
-                Ok(Outcome::Ignored(Ignored::OtherOperation))
-            }
+            EventKind::Expired { .. }
+            | EventKind::Cancelled
+            | EventKind::StepFailed { .. }
+            | EventKind::ClockLeapt { .. } => Ok(Outcome::Ignored(Ignored::OtherOperation)),
             _ => Err(illegal()),
         },
         HostState::Provisioning { leg, run } if run.operation == event.operation => {
@@ -111,6 +114,7 @@ fn in_leg(leg: Leg, run: &Run, event: &EventKind, at: Timestamp, policy: &Policy
         (Installing, E::InstallerBegan) if !run.writes_disks => began(run, at, policy),
         (Installing, E::BootScriptFetched) => return Some(Ok(came_back(leg, run, at, policy))),
         (Joining(Join), E::JoinSlotGranted) if run.deadline.is_none() => slot_granted(leg, run, at, policy),
+        (_, E::ClockLeapt { by_millis }) => moved_along(leg, run, *by_millis, at),
 
         // the ways to fail
         (_, E::Cancelled) => failed(leg, run, FailureReason::Cancelled, at, policy),
@@ -149,7 +153,8 @@ fn has_passed(leg: Leg, event: &EventKind) -> bool {
         | EventKind::StepFailed { .. }
         | EventKind::Expired { .. }
         | EventKind::Cancelled
-        | EventKind::Resumed => false,
+        | EventKind::Resumed
+        | EventKind::ClockLeapt { .. } => false,
     }
 }
 
@@ -213,6 +218,15 @@ fn came_back(leg: Leg, run: &Run, at: Timestamp, policy: &Policy) -> Outcome {
     }
     let next = HostState::Provisioning { leg, run: Run { deadline: Some(sooner), ..run.clone() } };
     Outcome::Advanced(Transition { next, effects: vec![] })
+}
+
+/// A host has as much time as before, by a clock that was set meanwhile.
+fn moved_along(leg: Leg, run: &Run, by_millis: i64, at: Timestamp) -> Outcome {
+    let leap = Duration::from_millis(by_millis.unsigned_abs());
+    let along = |at: Timestamp| if by_millis > 0 { at + leap } else { at - leap };
+    let run = Run { since: along(run.since), deadline: run.deadline.map(along), ..run.clone() };
+    // What the phase owes is due now: it may have been put off until a time of the clock before.
+    advance(HostState::Provisioning { leg, run }, at)
 }
 
 /// The time of a join runs from here; its work was owed already.

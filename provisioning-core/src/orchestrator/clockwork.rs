@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::Orchestrator;
 use super::apply::Along;
+use super::leaps::ClockWatch;
 use crate::machine::{EventKind, WorkKind, boot_answer};
 use crate::model::Timestamp;
 use crate::ports::{
@@ -46,8 +47,9 @@ impl Orchestrator {
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut jobs = Jobs::default();
+        let mut watch = ClockWatch::default();
         loop {
-            let wake = match self.turn(&mut jobs).await {
+            let wake = match self.turn(&mut jobs, &mut watch).await {
                 Ok(wake) => wake,
                 Err(error) => {
                     tracing::warn!(%error, "the store did not answer, trying again");
@@ -68,7 +70,9 @@ impl Orchestrator {
     }
 
     /// One turn; tells when the next thing is due.
-    async fn turn(self: &Arc<Self>, jobs: &mut Jobs) -> Result<Option<Timestamp>, StoreError> {
+    async fn turn(self: &Arc<Self>, jobs: &mut Jobs, watch: &mut ClockWatch) -> Result<Option<Timestamp>, StoreError> {
+        // Before anything is overdue.
+        self.heed_clock(watch).await?;
         let sweep = self.sweep_vault().await;
         let discovered = self.write_discovered().await;
         let boot = self.sync_boot().await?;

@@ -16,6 +16,7 @@ mod feed;
 mod hardware;
 mod join;
 mod lane;
+mod leaps;
 mod machines;
 mod operators;
 mod patience;

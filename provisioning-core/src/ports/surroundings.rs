@@ -1,5 +1,7 @@
 //! Time, chance and power: what the surroundings give and take.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::model::{Host, Timestamp};
@@ -9,6 +11,12 @@ use crate::model::{Host, Timestamp};
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// The time since some moment of the past, by a clock that nobody sets: what tells a leap of [`now`](Self::now) from time
+    /// that has passed. `None` where there is none; deadlines are then not moved along when the clock is set.
+    fn steady(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The source of ids, tokens and keys.

@@ -40,4 +40,8 @@ impl Clock for WorldClock {
         let leapt = self.leapt_millis.load(Ordering::SeqCst);
         Timestamp::from_millis(BEGIN_MILLIS + leapt) + self.start.elapsed()
     }
+
+    fn steady(&self) -> Option<Duration> {
+        Some(self.start.elapsed())
+    }
 }

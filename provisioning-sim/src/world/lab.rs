@@ -84,10 +84,19 @@ impl Lab {
 
     /// Makes the wall clock leap.
     pub fn leap_forward(&mut self, time: Duration) {
+        self.leap(Fault::ClockForward, i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the wall clock back.
+    pub fn leap_back(&mut self, time: Duration) {
+        self.leap(Fault::ClockBack, i64::try_from(time.as_millis()).map_or(i64::MIN, |millis| -millis));
+    }
+
+    fn leap(&mut self, fault: Fault, millis: i64) {
         // Outside of the runtime its paused clock is not seen.
         let _inside = self.runtime.enter();
-        self.world.did(None, Fault::ClockForward, Duration::ZERO);
-        self.world.leap(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        self.world.did(None, fault, Duration::ZERO);
+        self.world.leap(millis);
     }
 
     /// Lets time pass.

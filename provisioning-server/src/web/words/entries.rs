@@ -164,6 +164,11 @@ fn moved(event: &EventKind, to: Phase) -> String {
         EventKind::Expired { last_error: None } => "Failed: its time ran out".to_owned(),
         EventKind::Cancelled => "Cancelled by an operator".to_owned(),
         EventKind::Resumed => "The join was resumed".to_owned(),
+        EventKind::ClockLeapt { by_millis } => {
+            let direction = if *by_millis > 0 { "forward" } else { "back" };
+            let seconds = by_millis.unsigned_abs() / 1_000;
+            format!("The server's clock was set {direction} by {seconds} s; its deadline was moved along")
+        }
     }
 }
 
@@ -182,6 +187,7 @@ fn event_words(event: &EventKind) -> &'static str {
         EventKind::Expired { .. } => "a deadline",
         EventKind::Cancelled => "a cancellation",
         EventKind::Resumed => "a resume",
+        EventKind::ClockLeapt { .. } => "a clock that was set",
     }
 }
 
