@@ -103,13 +103,13 @@ fn hang_ups() -> io::Result<Arc<Notify>> {
 /// Asks for a reload of the certificate at each SIGHUP. The service manager is told when it begins and when it has ended, well or not.
 fn reloads(notifier: Notifier) -> io::Result<mpsc::Receiver<Reload>> {
     let mut hang_up = signal(SignalKind::hangup())?;
-    let (asker, asked) = mpsc::channel(1);
+    let (reloads, asked) = mpsc::channel(1);
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
             notifier.reloading();
             let (done, is_done) = oneshot::channel();
             // Where there is no certificate nobody takes it, and there is nothing to read.
-            if asker.send(done).await.is_ok() {
+            if reloads.send(done).await.is_ok() {
                 tokio::time::timeout(RELOAD_MAX, is_done).await.ok();
             }
             notifier.ready();

@@ -297,7 +297,7 @@ fn disk(data_dir: &std::path::Path) -> Check {
             return failed(NAME, format!("{} cannot be looked at: {errno}", data_dir.display()), what_to_do);
         }
     };
-    room(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())), what_to_do)
+    room(found.blocks_available().saturating_mul(found.fragment_size()), what_to_do)
 }
 
 fn room(free: u64, what_to_do: &str) -> Check {
@@ -305,21 +305,18 @@ fn room(free: u64, what_to_do: &str) -> Check {
     let detail = format!("{} MiB are left for the data", free >> 20);
     match free {
         ..DISK_FAILED => failed(NAME, detail, what_to_do),
-        ..DISK_WARNED => warning(NAME, detail, what_to_do),
+        DISK_FAILED..DISK_WARNED => warning(NAME, detail, what_to_do),
         _ => ok(NAME),
     }
 }
 
 fn server_types(app: &App) -> Check {
     let faults = app.server_type_faults.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match faults.is_empty() {
-        true => ok(SERVER_TYPES),
-        false => warning(
-            SERVER_TYPES,
-            format!("the last edit has faults, the types before it are in force: {}", faults.join("; ")),
-            "mend server-types.yaml: it is read again by itself",
-        ),
+    if faults.is_empty() {
+        return ok(SERVER_TYPES);
     }
+    let detail = format!("the last edit has faults, the types before it are in force: {}", faults.join("; "));
+    warning(SERVER_TYPES, detail, "mend server-types.yaml: it is read again by itself")
 }
 
 fn certificate(tls: &Tls, now: Timestamp) -> Check {
