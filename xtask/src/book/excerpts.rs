@@ -79,7 +79,7 @@ fn yaml(text: &str) -> Result<Value, String> {
 }
 
 fn config_fault(shell: &Shell, folder: &Path, fence: &Fence) -> anyhow::Result<Option<String>> {
-    let excerpt = match yaml(&fence.body) {
+    let mut excerpt = match yaml(&fence.body) {
         Ok(excerpt) => excerpt,
         Err(fault) => return Ok(Some(fault)),
     };
@@ -91,6 +91,7 @@ fn config_fault(shell: &Shell, folder: &Path, fence: &Fence) -> anyhow::Result<O
         "credentials": {"root_password_hash": password_hash()},
     });
     let mut types = json!({"server_types": {"mini": {"boot_disk": "sda"}}});
+    write_out(&mut excerpt);
     if excerpt.get("server_types").is_some() {
         types = excerpt;
     } else {
@@ -108,6 +109,18 @@ fn config_fault(shell: &Shell, folder: &Path, fence: &Fence) -> anyhow::Result<O
     let output = command.output().context("provisioning could not be started; build it first")?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     Ok((!output.status.success()).then(|| said.trim().replace('\n', "; ")))
+}
+
+/// Puts whole values in the place of the two that are too long to be shown in a line, which `…` cuts off there.
+fn write_out(excerpt: &mut Value) {
+    let whole =
+        [("/proxmox/join_fingerprint", ["AB"; 32].join(":")), ("/credentials/root_password_hash", password_hash())];
+    for (place, value) in whole {
+        if let Some(shown) = excerpt.pointer_mut(place).filter(|shown| shown.as_str().is_some_and(|s| s.ends_with('…')))
+        {
+            *shown = Value::String(value);
+        }
+    }
 }
 
 /// Lays `over` on `base`, key by key. A secret's file takes the place of the secret itself.
@@ -133,6 +146,14 @@ mod tests {
         let mut base = json!({"a": {"b": 1, "secret": "x"}, "c": 2});
         merge(&mut base, &json!({"a": {"secret_file": "y"}, "d": [3]}));
         assert_eq!(base, json!({"a": {"b": 1, "secret_file": "y"}, "c": 2, "d": [3]}));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_written_out() {
+        let mut excerpt = json!({"proxmox": {"join_fingerprint": "AA:BB:…", "domain": "lab…"}});
+        write_out(&mut excerpt);
+        assert_eq!(excerpt["proxmox"]["join_fingerprint"].as_str().map(str::len), Some(95));
+        assert_eq!(excerpt["proxmox"]["domain"], "lab…", "nothing else is cut off");
     }
 
     #[test]
