@@ -61,9 +61,7 @@ pub(crate) fn run(shell: &Shell, args: &BookArgs) -> anyhow::Result<NotRun> {
     if not_run.is_none() {
         let quick_start = pages.iter().find(|page| page.name == "docs/quick-start.md");
         let quick_start = quick_start.context("docs/quick-start.md has the configuration that other pages use")?;
-        for page in
-            chosen.iter().filter(|page| page.fences.iter().any(|fence| fence.treatment().is_ok_and(Treatment::is_run)))
-        {
+        for page in chosen.into_iter().filter(|page| page.is_in_the_book() && page.has_commands()) {
             world::run(shell, &folder, page, quick_start)?;
         }
     }
@@ -85,6 +83,10 @@ fn unsound(shell: &Shell, pages: &[Page]) -> anyhow::Result<Vec<String>> {
                 Ok(Treatment::NotHere | Treatment::Step(_)) => {
                     found.extend(program::complaint("bash", &["-n"], &fence.body)?.map(|said| format!("{at}: {said}")));
                 }
+                Ok(Treatment::Run) if !page.is_in_the_book() => {
+                    let strangers = fence.commands().into_iter().filter(|command| !is_run(pages, command));
+                    found.extend(strangers.map(|command| format!("{at}: no page of the book runs `{command}`")));
+                }
                 Ok(Treatment::Python) => {
                     let parse = ["-c", "import ast, sys; ast.parse(sys.stdin.read())"];
                     found.extend(
@@ -103,6 +105,14 @@ fn unsound(shell: &Shell, pages: &[Page]) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
+/// Whether a page of the book runs a command, with whatever arguments, or has a step that does.
+fn is_run(pages: &[Page], command: &str) -> bool {
+    let fences = pages.iter().filter(|page| page.is_in_the_book()).flat_map(|page| &page.fences);
+    let is_run = |how: Treatment<'_>| how.is_run() || matches!(how, Treatment::Step(_));
+    let mut run = fences.filter(|fence| fence.treatment().is_ok_and(is_run));
+    run.any(|fence| fence.commands().iter().any(|known| known == command))
+}
+
 fn refuse(rule: &str, places: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let places: Vec<String> = places.into_iter().collect();
     if !places.is_empty() {
@@ -118,6 +128,15 @@ fn names(pages: &[Page]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_beside_the_book_is_one_that_a_page_runs() {
+        let page = |name: &str, text: &str| Page::new(name.to_owned(), text.to_owned());
+        let book = page("docs/a.md", "```sh\nFORM=x provisioning host list --json | jq .\n```\n");
+        let beside = page("README.md", "```sh\n./target/release/provisioning host list\nprovisioning host lose\n```\n");
+        let found = unsound(&Shell::at_workspace_root(), &[book, beside]).unwrap();
+        assert_eq!(found, ["README.md:1: no page of the book runs `provisioning host lose`"]);
+    }
 
     #[test]
     fn the_books_links_lead_somewhere_and_its_blocks_say_what_becomes_of_them() {

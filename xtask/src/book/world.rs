@@ -61,12 +61,12 @@ pub(super) fn run(shell: &Shell, folder: &Path, page: &Page, quick_start: &Page)
     fs::create_dir_all(&etc)?;
     excerpts::write_whole_files(quick_start, &etc)?;
     excerpts::write_secrets(&etc)?;
-    if page.set_up() == Some("nothing") {
+    if page.set_up() == "nothing" {
         excerpts::write_secrets(&home)?;
     }
     let blocks = page.fences.iter().filter(|fence| fence.treatment().is_ok_and(Treatment::is_run)).count();
     println!("$ {SCRIPT} {}: {blocks} blocks", page.name);
-    let mut world = World::new(shell, &folder, page.set_up().unwrap_or("nothing"))?;
+    let mut world = World::new(shell, &folder, page.set_up())?;
     let mut last: Option<Ran> = None;
     for fence in &page.fences {
         let at = format!("{}:{}", page.name, fence.line);
@@ -78,7 +78,7 @@ pub(super) fn run(shell: &Shell, folder: &Path, page: &Page, quick_start: &Page)
                 }
             }
             Ok(Treatment::Config) => {
-                if page.set_up() == Some("nothing") {
+                if page.set_up() == "nothing" {
                     excerpts::write_whole(fence, &home)?;
                 }
             }
