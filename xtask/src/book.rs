@@ -84,8 +84,8 @@ fn unsound(shell: &Shell, pages: &[Page]) -> anyhow::Result<Vec<String>> {
                     found.extend(program::complaint("bash", &["-n"], &fence.body)?.map(|said| format!("{at}: {said}")));
                 }
                 Ok(Treatment::Run) if !page.is_in_the_book() => {
-                    let strangers = fence.commands().into_iter().filter(|command| !is_run(pages, command));
-                    found.extend(strangers.map(|command| format!("{at}: no page of the book runs `{command}`")));
+                    let strangers = fence.commands().into_iter().filter(|command| !is_told(pages, command));
+                    found.extend(strangers.map(|command| format!("{at}: no page of the book has `{command}`")));
                 }
                 Ok(Treatment::Python) => {
                     let parse = ["-c", "import ast, sys; ast.parse(sys.stdin.read())"];
@@ -105,12 +105,12 @@ fn unsound(shell: &Shell, pages: &[Page]) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a page of the book runs a command, with whatever arguments, or has a step that does.
-fn is_run(pages: &[Page], command: &str) -> bool {
+/// Whether a page of the book has a command, with whatever arguments, in a block that says what becomes of it.
+fn is_told(pages: &[Page], command: &str) -> bool {
     let fences = pages.iter().filter(|page| page.is_in_the_book()).flat_map(|page| &page.fences);
-    let is_run = |how: Treatment<'_>| how.is_run() || matches!(how, Treatment::Step(_));
-    let mut run = fences.filter(|fence| fence.treatment().is_ok_and(is_run));
-    run.any(|fence| fence.commands().iter().any(|known| known == command))
+    let is_shell = |how: Treatment<'_>| how.is_run() || matches!(how, Treatment::Step(_) | Treatment::NotHere);
+    let mut shell = fences.filter(|fence| fence.treatment().is_ok_and(is_shell));
+    shell.any(|fence| fence.commands().iter().any(|known| known == command))
 }
 
 fn refuse(rule: &str, places: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
@@ -130,12 +130,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_beside_the_book_is_one_that_a_page_runs() {
+    fn a_command_beside_the_book_is_one_that_a_page_has() {
         let page = |name: &str, text: &str| Page::new(name.to_owned(), text.to_owned());
         let book = page("docs/a.md", "```sh\nFORM=x provisioning host list --json | jq .\n```\n");
         let beside = page("README.md", "```sh\n./target/release/provisioning host list\nprovisioning host lose\n```\n");
         let found = unsound(&Shell::at_workspace_root(), &[book, beside]).unwrap();
-        assert_eq!(found, ["README.md:1: no page of the book runs `provisioning host lose`"]);
+        assert_eq!(found, ["README.md:1: no page of the book has `provisioning host lose`"]);
     }
 
     #[test]
