@@ -3,6 +3,7 @@
 
 mod api_fuzz;
 mod bench;
+mod book;
 mod browser;
 mod lab;
 mod purity;
@@ -30,6 +31,7 @@ Examples:
   cargo xtask soak --points 20000 --seed 9 --optimized
                                           as long as a night, other places, an optimised build
   cargo xtask lab                         netboot one BIOS and one UEFI machine from the real server, to ready
+  cargo xtask book                        check what the book in docs/ says, and build it
   cargo xtask bench                       speed and memory, beside nginx and other peers";
 
 /// The project's own chores.
@@ -51,6 +53,8 @@ enum Chore {
     Soak(soak::SoakArgs),
     /// Measures speed and memory beside peers, on the release build
     Bench(bench::BenchArgs),
+    /// Runs the commands of the book in docs/, looks after its links, and builds it
+    Book(book::BookArgs),
     /// Lets virtual machines with real firmware netboot from the real server, in a network of their own
     Lab(lab::LabArgs),
 }
@@ -62,6 +66,11 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(&shell).map(|()| println!("everything the checks need is here")),
         Chore::Soak(args) => soak::run(&shell, &args),
         Chore::Bench(args) => bench::run(&shell, &args),
+        Chore::Book(args) => book::run(&shell, &args).map(|not_run| {
+            if let Some(why) = not_run {
+                println!("!!! {why}");
+            }
+        }),
         Chore::Lab(args) => lab::run(&shell, &args),
     };
     match done {

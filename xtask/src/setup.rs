@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use crate::book;
 use crate::browser;
 use crate::lab;
 use crate::schemathesis;
@@ -45,6 +46,9 @@ const PACKAGES: &[Package] = &[
         reason: "the boot server is tested against a real dnsmasq (as root, in network namespaces)",
     },
     Package { name: "iproute2", program: "ip", reason: "makes the network namespaces of those tests" },
+    Package { name: "curl", program: "curl", reason: "the book's commands are run, and use it" },
+    Package { name: "jq", program: "jq", reason: "likewise" },
+    Package { name: "openssl", program: "openssl", reason: "likewise" },
     Package { name: "chromium", program: "chromium", reason: "the browser that the dashboard is tested in" },
     Package { name: "nodejs", program: "node", reason: "runs the browser tests" },
     Package { name: "npm", program: "npm", reason: "fetches what the browser tests are written with" },
@@ -57,9 +61,10 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// Python with all that an environment of its own needs.
-const PYTHON: Package = Package { name: "python3-venv", program: "python3", reason: "runs schemathesis" };
+const PYTHON: Package =
+    Package { name: "python3-venv", program: "python3", reason: "runs schemathesis, and installs mdBook" };
 
-/// Installs missing packages, schemathesis and cargo-nextest; does nothing when all is there.
+/// Installs missing packages, schemathesis, mdBook and cargo-nextest; does nothing when all is there.
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     // What cannot run here need not be installed.
     let lab = if lab::why_impossible().is_none() { lab::PACKAGES } else { &[] };
@@ -73,6 +78,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         install_packages(shell, &[&PYTHON])?;
     }
     schemathesis::install(shell)?;
+    book::install(shell)?;
     if !shell.has_cargo_subcommand("nextest") {
         println!("cargo-nextest runs the tests and is not here: installing it (some minutes)");
         shell.cargo(&["install", "cargo-nextest", "--locked"])?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
 use crate::shell::{Shell, find_program};
-use crate::{api_fuzz, browser, lab, purity, setup};
+use crate::{api_fuzz, book, browser, lab, purity, setup};
 
 /// What became of a step that did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "browser", about: "the dashboard in Chromium, with simulated machines", fast: false, check: browser },
     Step { name: "doctests", about: "the examples in the documentation", fast: false, check: doctests },
     Step { name: "examples", about: "each program in examples/ runs to its end", fast: false, check: examples },
+    Step {
+        name: "book",
+        about: "the book's commands do what it says, and it can be built",
+        fast: false,
+        check: the_book,
+    },
     Step { name: "lab", about: "a BIOS and a UEFI machine netboot and become ready", fast: false, check: in_lab },
     Step { name: "api", about: "schemathesis finds the API as its document says", fast: false, check: api },
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
@@ -158,6 +164,16 @@ fn examples(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
         shell.cargo(&["run", "--locked", "--quiet", "-p", "examples", "--example", name])?;
     }
     Ok(Done::Passed)
+}
+
+fn the_book(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    match book::run(shell, &book::BookArgs::default())? {
+        None => Ok(Done::Passed),
+        Some(why) if is_ci(std::env::var("CI").ok().as_deref()) => {
+            bail!("the machine that checks changes must be able to run the book's commands: {why}")
+        }
+        Some(why) => Ok(Done::LeftOut(why)),
+    }
 }
 
 fn in_lab(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {

@@ -192,10 +192,15 @@ fn later(problem: String) -> BootServerError {
     BootServerError { problem, retry: Retry::Later, source: None }
 }
 
-/// Everybody may look into it, only we may write to it.
+/// Everybody may look into it, only we may write to it; likewise the folders above it that are not there yet, whatever
+/// the umask says.
 fn open_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().skip(1).take_while(|above| !above.exists()).collect();
     std::fs::create_dir_all(folder)?;
-    std::fs::set_permissions(folder, Permissions::from_mode(0o755))
+    for made in missing.into_iter().chain([folder]) {
+        std::fs::set_permissions(made, Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 /// Puts the configuration in place once dnsmasq has accepted it.
@@ -210,4 +215,24 @@ async fn put_config(program: &Path, path: &Path, text: &str) -> Result<(), Dnsma
         return Err(DnsmasqFault::Refused { path: new, said });
     }
     files::put(&new, path).map_err(failed())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_are_made_are_open_whatever_the_umask_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+        let outcome = open_folder(&dir.path().join("provisioning/0123"));
+        nix::sys::stat::umask(before);
+        outcome.unwrap();
+        for folder in ["provisioning", "provisioning/0123"] {
+            let mode = std::fs::metadata(dir.path().join(folder)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{folder}");
+        }
+    }
 }
