@@ -5,17 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use provisioning_server::capabilities;
 use provisioning_server::cli::{Cli, exit_code};
 use provisioning_server::systemd::Inherited;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    // Before there are threads: it takes what it reads out of the environment.
-    let outcome = Inherited::take().map_err(anyhow::Error::from).and_then(|inherited| {
-        let runtime = tokio::runtime::Runtime::new().context("cannot start to work")?;
-        runtime.block_on(cli.run(inherited))
-    });
-    match outcome {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // When even stderr is gone there is nobody to tell.
@@ -23,4 +18,13 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // Both before there are threads: each thread has capabilities of its own, and what was inherited is taken out of the
+    // environment.
+    capabilities::take_up()?;
+    let inherited = Inherited::take()?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start to work")?;
+    runtime.block_on(cli.run(inherited))
 }

@@ -7,6 +7,7 @@ mod config;
 mod dhcp_snippet;
 mod discovered;
 mod failure;
+mod healthcheck;
 mod host;
 mod image;
 mod notify;
@@ -45,11 +46,14 @@ Examples:
   provisioning host list --json
   provisioning watch --server https://prov.lab:8080 --token-file token";
 
+/// The release, and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PROVISIONING_BUILD"), ")");
+
 /// Turns bare machines into members of a Proxmox VE cluster, unattended.
 #[derive(Debug, Parser)]
 #[command(
     name = "provisioning",
-    version,
+    version = VERSION,
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
@@ -76,6 +80,9 @@ enum Command {
     /// Write a configuration to begin with, or print its schema.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Ask the server on this machine whether it is well.
+    #[command(after_help = healthcheck::EXAMPLES)]
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Import, list and remove Proxmox VE ISOs.
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -163,6 +170,7 @@ impl Cli {
             Command::Demo(args) => crate::demo::run(args).await,
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Config(command) => config::run(&command),
+            Command::Healthcheck(args) => healthcheck::run(&args).await,
             Command::Image(command) => image::run(command).await,
             Command::Host(command) => host::run(command).await,
             Command::Discovered(command) => discovered::run(command).await,
