@@ -16,26 +16,29 @@ ARG BUILD_IMAGE=rust:1.90-slim-trixie
 FROM ${BASE_IMAGE} AS tools
 ENV DEBIAN_FRONTEND=noninteractive
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libcap2-bin \
+    && apt-get install --yes --no-install-recommends ca-certificates libcap2-bin \
     && apt-get clean
-WORKDIR /ipxe
+WORKDIR /prepared
 # The package brings images of disks and CDs for every purpose, 17 MB in all: firmware that netboots is handed these few.
-# `apt-get download` looks at signatures as an installation does.
+# `apt-get download` looks at signatures as an installation does. Of the certificates, by which inventories and webhooks are
+# asked over HTTPS, the one file that is read: their package would bring openssl with it.
 RUN apt-get download ipxe && dpkg-deb --extract ipxe_*.deb package \
     && mkdir -p files/usr/lib/ipxe files/usr/share/doc/ipxe \
     && for name in undionly.kpxe ipxe.efi snponly.efi ipxe-arm64.efi snponly-arm64.efi; do \
            if [ -e "package/usr/lib/ipxe/$name" ]; then cp "package/usr/lib/ipxe/$name" files/usr/lib/ipxe/; fi; \
        done \
     && cp package/usr/share/doc/ipxe/copyright files/usr/share/doc/ipxe/ \
+    && mkdir -p files/etc/ssl/certs files/usr/share/doc/ca-certificates \
+    && cp /etc/ssl/certs/ca-certificates.crt files/etc/ssl/certs/ \
+    && cp /usr/share/doc/ca-certificates/copyright files/usr/share/doc/ca-certificates/ \
     && test -e files/usr/lib/ipxe/undionly.kpxe && test -e files/usr/lib/ipxe/ipxe.efi
 
 # ---- The system that the server runs in, without the server.
 FROM ${BASE_IMAGE} AS system
-# Certificates are for inventories and webhooks that are asked by HTTPS. No program is left that another user's rights come
-# with: the server's own capabilities are all that can be gained here.
+# No program is left that another user's rights come with: the server's own capabilities are all that can be gained here.
 RUN export DEBIAN_FRONTEND=noninteractive \
     && apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates dnsmasq-base \
+    && apt-get install --yes --no-install-recommends dnsmasq-base \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/*.log /var/log/apt \
     && find /usr/share/doc -depth -type f ! -name copyright -delete \
@@ -46,7 +49,7 @@ RUN export DEBIAN_FRONTEND=noninteractive \
            provisioning \
     && install -d -m 0750 -o root -g provisioning /etc/provisioning \
     && install -d -m 0700 -o provisioning -g provisioning /var/lib/provisioning
-COPY --from=tools /ipxe/files/ /
+COPY --from=tools /prepared/files/ /
 COPY deploy/provisioning.example.yaml deploy/server-types.example.yaml /usr/share/doc/provisioning/examples/
 # Wherever the configuration says the data lie: here is the volume, and here the health check asks.
 ENV PROVISIONING__SERVER__DATA_DIR=/var/lib/provisioning

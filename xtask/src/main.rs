@@ -5,9 +5,12 @@ mod api_fuzz;
 mod bench;
 mod book;
 mod browser;
+mod deb;
+mod docker;
 mod lab;
 mod purity;
 mod run;
+mod sbom;
 mod schemathesis;
 mod setup;
 mod shell;
@@ -32,7 +35,10 @@ Examples:
                                           as long as a night, other places, an optimised build
   cargo xtask lab                         netboot one BIOS and one UEFI machine from the real server, to ready
   cargo xtask book                        check what the book in docs/ says, and build it
-  cargo xtask bench                       speed and memory, beside nginx and other peers";
+  cargo xtask bench                       speed and memory, beside nginx and other peers
+  cargo xtask docker                      build the image, run it, and bring simulated hosts to ready on it
+  cargo xtask deb --release               build the Debian package, and try it in a test root
+  cargo xtask sbom                        what the released program is made of, as CycloneDX";
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -57,6 +63,12 @@ enum Chore {
     Book(book::BookArgs),
     /// Lets virtual machines with real firmware netboot from the real server, in a network of their own
     Lab(lab::LabArgs),
+    /// Builds the container's image, and puts it through an operator's life on an engine of its own
+    Docker(docker::DockerArgs),
+    /// Builds the Debian package, and installs, upgrades, removes and purges it in a test root
+    Deb(deb::DebArgs),
+    /// Writes the bill of materials of the released program, as CycloneDX JSON
+    Sbom(sbom::SbomArgs),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +84,9 @@ fn main() -> ExitCode {
             }
         }),
         Chore::Lab(args) => lab::run(&shell, &args),
+        Chore::Docker(args) => docker::run(&shell, &args),
+        Chore::Deb(args) => deb::run(&shell, &args),
+        Chore::Sbom(args) => sbom::run(&shell, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,12 +6,14 @@ use anyhow::bail;
 
 use crate::book;
 use crate::browser;
+use crate::deb;
+use crate::docker;
 use crate::lab;
 use crate::schemathesis;
 use crate::shell::{Shell, find_program};
 
 /// A Debian package, the program by which we see that it is there, and why the checks need it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Package {
     pub(crate) name: &'static str,
     /// A program's name, or the absolute path of another file.
@@ -68,7 +70,9 @@ const PYTHON: Package =
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     // What cannot run here need not be installed.
     let lab = if lab::why_impossible().is_none() { lab::PACKAGES } else { &[] };
-    let mut missing: Vec<&Package> = PACKAGES.iter().chain(lab).filter(|package| !package.is_there()).collect();
+    let packed = if docker::why_impossible().is_none() { [docker::PACKAGES, deb::PACKAGES].concat() } else { vec![] };
+    let mut missing: Vec<&Package> =
+        PACKAGES.iter().chain(lab).chain(&packed).filter(|package| !package.is_there()).collect();
     missing.sort_by_key(|package| package.name);
     missing.dedup_by_key(|package| package.name);
     if !missing.is_empty() {

@@ -54,6 +54,11 @@ impl Shell {
     /// What `cargo ARGS` prints; its complaints go to the terminal.
     pub(crate) fn cargo_output(&self, args: &[&str]) -> anyhow::Result<String> {
         show("cargo", args, &[]);
+        self.cargo_quietly(args)
+    }
+
+    /// The same, without saying that it is run: for what prints something itself that others read.
+    pub(crate) fn cargo_quietly(&self, args: &[&str]) -> anyhow::Result<String> {
         let output = self
             .command(&self.cargo, args)
             .stderr(Stdio::inherit())

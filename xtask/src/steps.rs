@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::TestArgs;
 use crate::shell::{Shell, find_program};
-use crate::{api_fuzz, book, browser, lab, purity, setup};
+use crate::{api_fuzz, book, browser, deb, docker, lab, purity, setup};
 
 /// What became of a step that did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +49,13 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "lab", about: "a BIOS and a UEFI machine netboot and become ready", fast: false, check: in_lab },
     Step { name: "api", about: "schemathesis finds the API as its document says", fast: false, check: api },
+    Step { name: "docker", about: "the image is built, run, restarted and upgraded", fast: false, check: image },
+    Step {
+        name: "package",
+        about: "the Debian package is installed, upgraded and purged",
+        fast: false,
+        check: package,
+    },
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
     Step { name: "advisories", about: "known holes in crates, by cargo-deny", fast: false, check: advisories },
     Step {
@@ -177,14 +184,21 @@ fn the_book(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
 }
 
 fn in_lab(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
-    if let Some(why) = lab::why_impossible() {
-        if is_ci(std::env::var("CI").ok().as_deref()) {
-            bail!("the machine that checks changes must be able to run the lab: {why}");
-        }
+    if let Some(why) = impossible(lab::why_impossible())? {
         return Ok(Done::LeftOut(why));
     }
     lab::run(shell, &lab::LabArgs::default())?;
     Ok(Done::Passed)
+}
+
+/// Passes on why a step cannot run here, where that may be.
+fn impossible(why: Option<String>) -> anyhow::Result<Option<String>> {
+    match why {
+        Some(why) if is_ci(std::env::var("CI").ok().as_deref()) => {
+            bail!("the machine that checks changes must be able to run this step: {why}")
+        }
+        why => Ok(why),
+    }
 }
 
 /// Whether the variable `CI` says that this is the machine that checks each change.
@@ -194,6 +208,22 @@ fn is_ci(variable: Option<&str>) -> bool {
 
 fn api(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
     api_fuzz::check(shell)?;
+    Ok(Done::Passed)
+}
+
+fn image(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if let Some(why) = impossible(docker::why_impossible())? {
+        return Ok(Done::LeftOut(why));
+    }
+    docker::run(shell, &docker::DockerArgs::default())?;
+    Ok(Done::Passed)
+}
+
+fn package(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if let Some(why) = impossible(docker::why_impossible())? {
+        return Ok(Done::LeftOut(why));
+    }
+    deb::run(shell, &deb::DebArgs::default())?;
     Ok(Done::Passed)
 }
 
