@@ -23,7 +23,7 @@ server=$!
 tries=0
 until setpriv --reuid provisioning --regid provisioning --init-groups provisioning healthcheck; do
     tries=$((tries + 1))
-    if [ "$tries" -ge 100 ] || ! kill -0 "$server"; then cat /tmp/server.log; exit 1; fi
+    if [ "$tries" -ge 100 ] || ! kill -0 "$server"; then cat /tmp/server.log >&2; exit 1; fi
     sleep 0.2
 done
 kill "$server"
@@ -93,7 +93,7 @@ impl Root {
     }
 
     fn install(&self, package: &Path) -> anyhow::Result<String> {
-        fs::copy(package, self.path("/tmp/provisioning.deb"))?;
+        fs::copy(package, self.path("/tmp/provisioning.deb")).with_context(|| package.display().to_string())?;
         // `confold` is what an operator answers, whose files were edited.
         self.inside(
             "apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Options::=--force-confold \
