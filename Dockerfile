@@ -63,13 +63,22 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
 ENTRYPOINT ["/usr/bin/provisioning"]
 CMD ["serve", "--config", "/etc/provisioning/provisioning.yaml"]
 
-# ---- A program that was built elsewhere.
+# ---- A program that was built elsewhere: `--build-arg PROGRAM=…`, a path below the sources.
 FROM tools AS program-prebuilt
-ARG PROGRAM=target/release/provisioning
-COPY ${PROGRAM} /out/usr/bin/provisioning
+ARG PROGRAM=none
+# The licence is there so that there is something to copy: the classic builder comes through here, too, when it builds from
+# source, and then there is no program.
+COPY LICENSE-MIT ${PROGRAM}* /in/
 # What dnsmasq needs, and what ports below 1024 take. Permitted and not effective: the server takes up what the container
 # was given of it (`--cap-add`), and starts without, too.
-RUN chmod 0755 /out/usr/bin/provisioning \
+RUN mkdir -p /out/usr/bin \
+    && if [ "$PROGRAM" = none ]; then \
+           printf '#!/bin/sh\necho "this image was built without --build-arg PROGRAM=..." >&2\nexit 1\n' \
+               > /out/usr/bin/provisioning; \
+       else \
+           cp "/in/${PROGRAM##*/}" /out/usr/bin/provisioning; \
+       fi \
+    && chmod 0755 /out/usr/bin/provisioning \
     && setcap cap_net_bind_service,cap_net_raw,cap_net_admin=p /out/usr/bin/provisioning
 
 FROM system AS prebuilt

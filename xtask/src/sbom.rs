@@ -29,13 +29,11 @@ pub(crate) struct SbomArgs {
 /// # Errors
 /// When cargo does not tell, or the file cannot be written.
 pub(crate) fn run(shell: &Shell, args: &SbomArgs) -> anyhow::Result<()> {
-    match &args.out {
-        Some(out) => write(shell, out),
-        None => {
-            println!("{}", bill_of(shell)?);
-            Ok(())
-        }
+    if let Some(out) = &args.out {
+        return write(shell, out);
     }
+    println!("{}", bill_of(shell)?);
+    Ok(())
 }
 
 /// Writes the bill of materials into a file.

@@ -225,4 +225,11 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_version_tells_the_release_and_what_it_was_built_from() {
+        let shown = Cli::command().render_version();
+        let built_from = shown.trim().strip_prefix(concat!("provisioning ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
+        assert!(built_from.strip_suffix(')').is_some_and(|what| !what.is_empty()), "{shown}");
+    }
 }

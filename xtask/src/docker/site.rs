@@ -172,7 +172,10 @@ proxmox:
 
     fn container(&self) -> anyhow::Result<String> {
         let id = self.engine.compose_output(&self.folder, &["ps", "--quiet", "provisioning"])?;
-        if id.is_empty() { bail!("docker-compose has started no container") } else { Ok(id) }
+        if id.is_empty() {
+            bail!("docker-compose has started no container");
+        }
+        Ok(id)
     }
 
     /// What `provisioning ARGS` prints inside the container.
@@ -204,7 +207,10 @@ proxmox:
         }
         // As the server's own user and through the rights of its file alone.
         let dnsmasq = self.inside(&["sh", "-c", "grep -l ^dnsmasq /proc/[0-9]*/comm"])?;
-        if dnsmasq.is_empty() { bail!("no dnsmasq runs inside the container") } else { Ok(()) }
+        if dnsmasq.is_empty() {
+            bail!("no dnsmasq runs inside the container");
+        }
+        Ok(())
     }
 
     /// Imports an image from the folder that is there for it, as an operator would.
