@@ -119,6 +119,10 @@ impl Drop for Engine {
         }
         self.daemon.kill().ok();
         self.daemon.wait().ok();
+        // The engine leaves its handle of the machine's network mounted, and the folder cannot go with it.
+        let mut unmount = Command::new("umount");
+        unmount.arg(self.run_dir.join("exec/netns/default")).stdin(Stdio::null()).stderr(Stdio::null());
+        unmount.status().ok();
         fs::remove_dir_all(&self.run_dir).ok();
     }
 }
