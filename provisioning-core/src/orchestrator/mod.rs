@@ -18,10 +18,12 @@ mod join;
 mod lane;
 mod machines;
 mod operators;
+mod outcry;
 mod patience;
 mod preflight;
 mod reports;
 mod sightings;
+mod spans;
 mod verdict;
 mod whereabouts;
 mod witness;
@@ -94,6 +96,10 @@ pub struct Orchestrator {
     trail_damper: damper::TrailDamper,
     whereabouts: whereabouts::Whereabouts,
     discovery: discovery::Discovery,
+    /// The trouble with the store that the log has told of.
+    store_outcry: outcry::Outcry,
+    /// The same of the boot server.
+    boot_outcry: outcry::Outcry,
 }
 
 impl Orchestrator {
@@ -114,6 +120,8 @@ impl Orchestrator {
             trail_damper: damper::TrailDamper::default(),
             whereabouts: whereabouts::Whereabouts::default(),
             discovery: discovery::Discovery::default(),
+            store_outcry: outcry::Outcry::default(),
+            boot_outcry: outcry::Outcry::default(),
         }
     }
 
