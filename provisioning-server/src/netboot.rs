@@ -38,31 +38,39 @@ pub struct Service {
     pub health: Health,
 }
 
-/// Tells why machines are not answered; `None` when they are.
-#[derive(Clone)]
-pub struct Health(Arc<dyn Fn() -> Option<String> + Send + Sync>);
+/// How our boot server fares now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootServerHealth {
+    /// Why machines are not answered; `None` when they are.
+    pub trouble: Option<String>,
+    /// How often it was started again since our own start.
+    pub restarts: u64,
+}
+
+/// Tells how the boot server fares; it has nothing to tell of where none is ours.
+#[derive(Clone, Default)]
+pub struct Health(Option<Arc<dyn Fn() -> BootServerHealth + Send + Sync>>);
 
 impl Health {
     /// From a question that is asked anew each time.
-    pub fn new(ask: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ask))
+    pub fn new(ask: impl Fn() -> BootServerHealth + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ask)))
     }
 
-    /// Why machines are not answered; `None` when they are.
+    /// How it fares; `None` where the operator's DHCP server does its work.
+    pub fn report(&self) -> Option<BootServerHealth> {
+        self.0.as_ref().map(|ask| ask())
+    }
+
+    /// Why machines are not answered; `None` when they are, or when that is not our business.
     pub fn trouble(&self) -> Option<String> {
-        (self.0)()
-    }
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self::new(|| None)
+        self.report()?.trouble
     }
 }
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Health").field(&self.trouble()).finish()
+        f.debug_tuple("Health").field(&self.report()).finish()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfi
 use crate::data_dir::DataDir;
 use crate::http::metrics::Metrics;
 use crate::images::import::ImageStore;
-use crate::netboot::{Health, Netboot, Service, Task};
+use crate::netboot::{BootServerHealth, Health, Netboot, Service, Task};
 use crate::notify::{Notify, Patience};
 use crate::plan_log::PlanLog;
 use crate::server::{Server, Setup};
@@ -129,7 +129,8 @@ async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn
     let health = Health::new(move || {
         let status = asked.status();
         let last = status.last_error.unwrap_or_else(|| "it has just been started".to_owned());
-        (!status.state.is_running()).then(|| format!("dnsmasq does not run: {last}"))
+        let trouble = (!status.state.is_running()).then(|| format!("dnsmasq does not run: {last}"));
+        BootServerHealth { trouble, restarts: status.restarts }
     });
     let keep = Box::new(|stop: Task| Box::pin(supervisor.run(stop)) as Task);
     let service = Service { keep, sightings, health };
