@@ -11,6 +11,7 @@ pub mod file_watch;
 pub mod hardening;
 pub mod http;
 pub mod images;
+pub mod logging;
 pub mod netboot;
 pub mod notify;
 pub mod plan_log;

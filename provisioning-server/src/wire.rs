@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
-use crate::http::metrics::Metrics;
+use crate::http::metrics::{Metrics, Surroundings};
 use crate::images::import::ImageStore;
 use crate::netboot::{BootServerHealth, Health, Netboot, Service, Task};
 use crate::notify::{Notify, Patience};
@@ -49,8 +49,11 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
     let metrics = Metrics::default();
     let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
+    let observer = metrics.on_delivery(notify.names());
+    let notify = notify.observed_by(observer);
     let ports = ports(config, store, &data.key_file())?;
     let tls = tls(config, data)?;
+    metrics.look_at(Surroundings { database: data.database(), tls: tls.clone() });
     let (boot_server, netboot) = match role {
         // The last that can fail, so that no boot server runs for nothing.
         Role::Serve => boot_server(config, data).await?,

@@ -3,6 +3,7 @@
 //! Machines know it by its SHA-256 alone (`reference/fetch-answer.md`, TLS), browsers by whatever they trust.
 
 mod self_signed;
+mod validity;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,11 @@ impl Tls {
     /// The SHA-256 of the certificate that is shown now.
     pub fn fingerprint(&self) -> CertFingerprint {
         fingerprint(&self.shown.now())
+    }
+
+    /// When the certificate that is shown now ends; `None` when that cannot be read.
+    pub fn ends(&self) -> Option<Timestamp> {
+        validity::ends(self.shown.now().cert.first()?)
     }
 
     /// Reads the files again. What connections have begun goes on under the certificate before.
