@@ -20,5 +20,7 @@ mod server_types_reload;
 pub mod setup;
 pub mod snippets;
 pub mod tls;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod web;
 pub mod wire;

@@ -46,6 +46,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
     Step { name: "advisories", about: "known holes in crates, by cargo-deny", fast: false, check: advisories },
     Step { name: "unit", about: "what the systemd unit leaves open", fast: false, check: unit },
+    Step { name: "alerts", about: "Prometheus takes the alerts, and each fires when it is to", fast: false, check: alerts },
 ];
 
 fn set_up(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
@@ -215,6 +216,17 @@ fn unit(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
     let threshold = format!("--threshold={EXPOSURE_MAX}");
     let unit = "deploy/provisioning.service";
     shell.run("systemd-analyze", &["security", "--offline=true", "--no-pager", &threshold, unit], &[])?;
+    Ok(Done::Passed)
+}
+
+/// Names and labels are checked by the server's own tests; what the rules make of figures, by Prometheus alone.
+fn alerts(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if find_program("promtool").is_none() {
+        let why = "THE ALERTS WERE NOT TRIED: promtool is not on this machine (Debian has it in the package prometheus)";
+        return Ok(Done::LeftOut(why.to_owned()));
+    }
+    shell.run("promtool", &["check", "rules", "deploy/prometheus-alerts.yaml"], &[])?;
+    shell.run("promtool", &["test", "rules", "deploy/prometheus-alerts.test.yaml"], &[])?;
     Ok(Done::Passed)
 }
 

@@ -18,6 +18,9 @@ use crate::wire::{Role, access, wire};
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let hardened = harden();
+    #[cfg(feature = "otel")]
+    let traces = logging::start_with_traces(&config.logging)?;
+    #[cfg(not(feature = "otel"))]
     logging::start(&config.logging)?;
     if let Err(error) = hardened {
         tracing::warn!("the process keeps more than it needs: {error:#}");
@@ -57,8 +60,16 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(address) = running.boot_address() {
         tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");
     }
+    #[cfg(feature = "otel")]
+    if let Some(traces) = &traces {
+        running.trace_operations(traces.queue());
+    }
     running.until(stop).await?;
     tracing::info!("stopped");
+    #[cfg(feature = "otel")]
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(())
 }
 
