@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use provisioning_core::model::OperationId;
 use provisioning_server::logging::Context;
 use provisioning_server::traces::Traces;
 use reqwest::Method;
@@ -94,9 +95,8 @@ async fn all_that_is_done_for_an_operation_is_one_trace_under_its_own_id() {
     lab.post(&format!("/api/hosts/{host}/cancel"), &json!({})).await;
     let spans = collector.spans_until("operation").await;
 
-    let id = operation.replace('-', "");
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let (ours, others): (Vec<&Span>, Vec<&Span>) = spans.iter().partition(|span| hex(&span.trace_id) == id);
+    let id: OperationId = operation.parse().unwrap();
+    let (ours, others): (Vec<&Span>, Vec<&Span>) = spans.iter().partition(|span| span.trace_id == id.as_bytes());
     assert!(others.iter().all(|span| text(span, "operation").is_none()), "{others:#?}");
     let known: BTreeMap<&[u8], &Span> = ours.iter().map(|span| (span.span_id.as_slice(), *span)).collect();
     assert_eq!(known.len(), ours.len(), "no two spans share an id");

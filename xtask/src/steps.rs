@@ -46,7 +46,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "deny", about: "licences, sources and banned crates, by cargo-deny", fast: false, check: deny },
     Step { name: "advisories", about: "known holes in crates, by cargo-deny", fast: false, check: advisories },
     Step { name: "unit", about: "what the systemd unit leaves open", fast: false, check: unit },
-    Step { name: "alerts", about: "Prometheus takes the alerts, and each fires when it is to", fast: false, check: alerts },
+    Step {
+        name: "alerts",
+        about: "Prometheus takes the alerts, and each fires when it is to",
+        fast: false,
+        check: alerts,
+    },
 ];
 
 fn set_up(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
@@ -222,7 +227,8 @@ fn unit(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
 /// Names and labels are checked by the server's own tests; what the rules make of figures, by Prometheus alone.
 fn alerts(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
     if find_program("promtool").is_none() {
-        let why = "THE ALERTS WERE NOT TRIED: promtool is not on this machine (Debian has it in the package prometheus)";
+        let why =
+            "THE ALERTS WERE NOT TRIED: promtool is not on this machine (Debian has it in the package prometheus)";
         return Ok(Done::LeftOut(why.to_owned()));
     }
     shell.run("promtool", &["check", "rules", "deploy/prometheus-alerts.yaml"], &[])?;

@@ -188,18 +188,19 @@ impl Orchestrator {
         if let Some(record) = &host {
             spans::is_about(record);
         }
-        tracing::warn!(%refusal, "refused an answer file");
         let what = Happening::AnswerDenied { from, why: refusal.to_string() };
         let at = self.ports.clock.now();
         let Some(record) = host else {
+            tracing::warn!(%refusal, "refused an answer file");
             let entry = NewEntry { at, host: None, operation: None, source: Source::Installer, what };
             self.note("answer denied", entry).await?;
             return Ok(refusal);
         };
         let id = record.host.id;
         let entry = self.entry(id, record.state.operation(), Source::Installer, what);
-        // Whoever asks for ever shall not fill the journal.
+        // Whoever asks for ever shall fill neither the journal nor the log.
         if self.damper.lets_through(Some(id), "answer denied", at) {
+            tracing::warn!(%refusal, "refused an answer file");
             self.keep_request(record, entry, request).await?;
         }
         Ok(refusal)

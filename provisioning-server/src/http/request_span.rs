@@ -31,7 +31,8 @@ pub(crate) fn request_span(method: &str, route: &str, path: &str, client: Option
 
 /// The line of the access log, within the request's span.
 pub(crate) fn log_answer(status: StatusCode, took: Duration) {
-    tracing::debug!(status = status.as_u16(), took_ms = took.as_secs_f64() * 1000.0, "answered");
+    let took_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+    tracing::debug!(status = status.as_u16(), took_ms, "answered");
 }
 
 /// Firmware writes colons as they are, or as `%3A`.

@@ -164,6 +164,7 @@ impl Notify {
 }
 
 async fn pause_after(error: &StoreError) {
-    tracing::warn!(%error, "could not read the journal for a notify target, trying again");
+    // The orchestrator's loop warns of a store that does not answer: once.
+    tracing::debug!(%error, "could not read the journal for a notify target, trying again");
     tokio::time::sleep(AFTER_TROUBLE).await;
 }

@@ -78,7 +78,7 @@ pub struct Notify {
 }
 
 /// Is told what came of each try, by the target's name.
-type Observer = Arc<dyn Fn(&str, Delivery) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&str, Delivery) + Send + Sync>;
 
 /// A target as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Notify {
 
     /// Tells of each try from now on.
     #[must_use]
-    pub fn observed_by(self, observer: Arc<dyn Fn(&str, Delivery) + Send + Sync>) -> Self {
+    pub fn observed_by(self, observer: Observer) -> Self {
         Self { observer, ..self }
     }
 

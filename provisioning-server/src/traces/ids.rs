@@ -33,8 +33,9 @@ pub(super) fn context(trace: TraceId, span: SpanId) -> SpanContext {
 
 /// When an operation was started: its id begins with that (UUIDv7).
 pub(super) fn began(operation: OperationId) -> SystemTime {
-    let [a, b, c, d, e, f, ..] = *operation.as_bytes();
-    UNIX_EPOCH + Duration::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    let [time @ .., _, _, _, _, _, _, _, _, _, _] = *operation.as_bytes();
+    let millis = time.iter().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+    UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 pub(super) fn time_of(at: Timestamp) -> SystemTime {

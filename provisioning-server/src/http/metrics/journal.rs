@@ -64,7 +64,6 @@ impl Journal {
     /// Counts what is told from now on, for ever.
     pub(super) async fn follow(self, orchestrator: Arc<Orchestrator>) {
         let mut entered = BTreeMap::new();
-        let mut in_trouble = false;
         let mut feed = loop {
             match orchestrator.store().last_seq().await {
                 Ok(last) => break orchestrator.feed(last),
@@ -74,16 +73,13 @@ impl Journal {
         loop {
             match feed.next().await {
                 Ok(entries) => {
-                    in_trouble = false;
                     for entry in &entries {
                         self.note(entry, &mut entered);
                     }
                 }
                 Err(error) => {
-                    if !in_trouble {
-                        tracing::warn!(%error, "could not read the journal for the metrics, trying again");
-                    }
-                    in_trouble = true;
+                    // The orchestrator's loop warns of a store that does not answer: once.
+                    tracing::debug!(%error, "could not read the journal for the metrics, trying again");
                     tokio::time::sleep(AFTER_TROUBLE).await;
                 }
             }

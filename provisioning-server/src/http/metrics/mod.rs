@@ -39,7 +39,7 @@ use super::auth::Peer;
 use super::downloads::Part;
 use super::problem::{Kind, Problem};
 use super::request_span::{log_answer, request_span};
-use crate::notify::Delivery;
+use crate::notify::{Delivery, Observer};
 use labels::{Asked, AtDoor, Build, Delivered, OfPart};
 
 /// The content type that Prometheus asks for.
@@ -129,7 +129,7 @@ impl Metrics {
     }
 
     /// What is told of the tries to tell webhooks of events; the targets are known from the start.
-    pub fn on_delivery<'a>(&self, targets: impl Iterator<Item = &'a str>) -> Arc<dyn Fn(&str, Delivery) + Send + Sync> {
+    pub fn on_delivery<'a>(&self, targets: impl Iterator<Item = &'a str>) -> Observer {
         let deliveries = self.deliveries.clone();
         let of = |target: &str, outcome: Delivery| Delivered { target: target.to_owned(), outcome: outcome.as_str() };
         for target in targets {

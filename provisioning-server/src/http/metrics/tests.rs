@@ -64,7 +64,7 @@ fn only_what_opens_nothing_counts_as_a_failed_login() {
 }
 
 /// Every figure that there is, each with a value, so that none is left out of the text.
-async fn everything() -> String {
+fn everything() -> String {
     let metrics = Metrics::default();
     let mut entered = BTreeMap::new();
     metrics.journal.note(&moved(0, EventKind::Started, Phase::Registered, Phase::PxeReady), &mut entered);
@@ -159,9 +159,9 @@ fn documented(text: &str) -> BTreeMap<String, Figure> {
         .collect()
 }
 
-#[tokio::test]
-async fn the_paper_names_every_figure_with_its_kind_and_labels_and_no_other() {
-    let found = read(&everything().await);
+#[test]
+fn the_paper_names_every_figure_with_its_kind_and_labels_and_no_other() {
+    let found = read(&everything());
     let found: BTreeMap<String, Figure> = found
         .into_iter()
         .map(|(name, figure)| (if figure.kind == "counter" { format!("{name}_total") } else { name }, figure))
@@ -199,9 +199,9 @@ fn all_exist(figures: &BTreeMap<String, Figure>, query: &str) {
     }
 }
 
-#[tokio::test]
-async fn the_dashboard_and_the_alerts_ask_for_figures_that_there_are() {
-    let figures = read(&everything().await);
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_figures_that_there_are() {
+    let figures = read(&everything());
     let dashboard: serde_json::Value = serde_json::from_str(&paper("deploy/grafana-dashboard.json")).unwrap();
     let mut queries = 0;
     for panel in dashboard["panels"].as_array().unwrap() {
