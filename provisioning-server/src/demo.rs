@@ -23,7 +23,7 @@ use provisioning_sim::real::fleet::{ClusterOptions, Fleet, FleetEvent, FleetOpti
 use provisioning_sim::real::host::{HostEvent, Timing};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::cli::serve::{start_logging, stop_signal};
+use crate::cli::serve::stop_signal;
 use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig, LoginConfig, Origins, PxeConfig, ServerConfig};
 use crate::data_dir::DataDir;
 use crate::http::listen;
@@ -54,7 +54,7 @@ const WATCHED_SECOND: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the server cannot start, or a host does not come to ready with `--once`.
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
-    start_logging(&LoggingConfig { format: LogFormat::Text, level: "warn".to_owned() })?;
+    crate::logging::start(&LoggingConfig { format: LogFormat::Text, level: "warn".to_owned() })?;
     let signal = stop_signal()?;
     let tcp = listen::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = tcp.local_addr()?;

@@ -24,6 +24,7 @@ pub mod file_watch;
 pub mod hardening;
 pub mod http;
 pub mod images;
+pub mod logging;
 pub mod netboot;
 pub mod notify;
 pub mod plan_log;
@@ -33,5 +34,7 @@ pub mod setup;
 pub mod snippets;
 pub mod systemd;
 pub mod tls;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod web;
 pub mod wire;

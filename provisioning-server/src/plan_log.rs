@@ -28,7 +28,7 @@ impl BootServer for PlanLog {
         let mut known = self.known();
         if known.as_ref() != Some(plan) {
             for entry in &plan.entries {
-                tracing::debug!(mac = %entry.mac, host = %entry.host, answer = ?entry.answer, "boot plan");
+                tracing::trace!(mac = %entry.mac, host = %entry.host, answer = ?entry.answer, "boot plan");
             }
             tracing::info!(entries = plan.entries.len(), "the boot plan has changed");
             *known = Some(plan.clone());

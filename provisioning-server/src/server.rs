@@ -225,6 +225,19 @@ impl Running {
         });
     }
 
+    /// Makes spans of operations and their phases from now on.
+    #[cfg(feature = "otel")]
+    pub fn trace_operations(&mut self, queue: crate::traces::Queue) {
+        let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped(stopping) => {}
+                () = crate::traces::follow(&app.orchestrator, &queue) => {}
+            }
+        });
+    }
+
     /// Follows the edits of `server-types.yaml` from now on; it is read again whenever `asked` is notified, too. A bad
     /// edit changes nothing but what is said of it.
     pub fn follow_server_types(&mut self, path: PathBuf, asked: Arc<Notify>) {

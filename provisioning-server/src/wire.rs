@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use crate::access::{Access, AccessSetup, LoginPassword, hash_password};
 use crate::config::{Config, InfrastructureConfig, InventoryMethod, PasswordConfig, TlsConfig};
 use crate::data_dir::DataDir;
-use crate::http::health::Surroundings;
-use crate::http::metrics::Metrics;
+use crate::http::health;
+use crate::http::metrics::{Metrics, Surroundings};
 use crate::images::import::ImageStore;
 use crate::netboot::{BootServerHealth, Health, LateBootServer, Netboot, Service, Start, Started, Task};
 use crate::notify::{Notify, Patience};
@@ -51,10 +51,13 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
     let metrics = Metrics::default();
     let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
+    let observer = metrics.on_delivery(notify.names());
+    let notify = notify.observed_by(observer);
     let probe = store.clone();
     let ports = ports(config, store, &data.key_file())?;
     let tls = tls(config, data)?;
     let shown = tls.clone();
+    metrics.look_at(Surroundings { database: data.database(), tls: tls.clone() });
     let (boot_server, netboot) = match role {
         // The last that can fail, so that no boot server runs for nothing.
         Role::Serve => boot_server(config, data).await?,
@@ -77,7 +80,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
     });
     server.app().settings.get_or_init(|| config.settings());
     let data_dir = Some(data.path().to_owned());
-    server.app().health.look_at(Surroundings { data_dir, probe: Some(Arc::new(probe)), tls: shown });
+    server.app().health.look_at(health::Surroundings { data_dir, probe: Some(Arc::new(probe)), tls: shown });
     Ok(server)
 }
 

@@ -64,6 +64,12 @@ pub(crate) const STEPS: &[Step] = &[
         fast: false,
         check: unit,
     },
+    Step {
+        name: "alerts",
+        about: "Prometheus takes the alerts, and each fires when it is to",
+        fast: false,
+        check: alerts,
+    },
 ];
 
 fn set_up(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
@@ -280,6 +286,18 @@ fn unit(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
         let copy = format!("target/units/{name}");
         shell.run("systemd-analyze", &["verify", "--man=no", &copy], &[])?;
     }
+    Ok(Done::Passed)
+}
+
+/// Names and labels are checked by the server's own tests; what the rules make of figures, by Prometheus alone.
+fn alerts(shell: &Shell, _: &TestArgs) -> anyhow::Result<Done> {
+    if find_program("promtool").is_none() {
+        let why =
+            "THE ALERTS WERE NOT TRIED: promtool is not on this machine (Debian has it in the package prometheus)";
+        return Ok(Done::LeftOut(why.to_owned()));
+    }
+    shell.run("promtool", &["check", "rules", "deploy/prometheus-alerts.yaml"], &[])?;
+    shell.run("promtool", &["test", "rules", "deploy/prometheus-alerts.test.yaml"], &[])?;
     Ok(Done::Passed)
 }
 

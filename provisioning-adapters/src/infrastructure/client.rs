@@ -7,6 +7,7 @@ use provisioning_core::ports::{BoxError, Inventory, InventoryError, InventoryRec
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use tracing::Instrument as _;
 
 use super::config::{InfrastructureConfig, InfrastructureFault, Method};
 use super::templates::Templates;
@@ -67,6 +68,13 @@ impl InfrastructureClient {
 #[async_trait]
 impl Inventory for InfrastructureClient {
     async fn register(&self, record: &InventoryRecord) -> Result<(), InventoryError> {
+        let span = tracing::error_span!("inventory", method = %self.method);
+        self.send(record).instrument(span).await
+    }
+}
+
+impl InfrastructureClient {
+    async fn send(&self, record: &InventoryRecord) -> Result<(), InventoryError> {
         let request = self.templates.render(record).map_err(|fault| {
             let said = format!("the request for {} cannot be made", record.hostname);
             InventoryError { said, retry: Retry::Never, source: Some(fault.into()) }
@@ -75,7 +83,7 @@ impl Inventory for InfrastructureClient {
             let said = format!("the request for {} cannot be made: its URL is none", record.hostname);
             InventoryError { said, retry: Retry::Never, source: Some(error.into()) }
         })?;
-        tracing::debug!(host = %record.hostname, method = %self.method, "registers with the inventory service");
+        tracing::debug!("registers with the inventory service");
         let sending =
             self.client.request(self.method.clone(), url).headers(request.headers.clone()).body(request.body).send();
         match sending.await {

@@ -10,6 +10,7 @@ use provisioning_core::ports::{BoxError, ClusterMember, ClusterMemberError, Clus
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::pin::{shown_instead, trusting};
@@ -69,9 +70,18 @@ impl ProxmoxMember {
         self
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Zeroizing<Vec<u8>>, ClusterMemberError> {
+    async fn send(
+        &self,
+        path: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Zeroizing<Vec<u8>>, ClusterMemberError> {
+        self.heard(request).instrument(tracing::error_span!("proxmox", path)).await
+    }
+
+    async fn heard(&self, request: RequestBuilder) -> Result<Zeroizing<Vec<u8>>, ClusterMemberError> {
         let answer = request.send().await.map_err(unheard)?;
         let (status, reason) = (answer.status(), reason_of(&answer));
+        tracing::debug!(status = status.as_u16(), "a member of the cluster has answered");
         let body = whole(answer).await?;
         match status {
             status if status.is_success() => Ok(body),
@@ -94,7 +104,7 @@ impl ClusterMember for ProxmoxMember {
     async fn status(&self) -> Result<Option<ClusterStatus>, ClusterMemberError> {
         let Some(token) = &self.token else { return Ok(None) };
         let request = self.client.get(format!("{}/cluster/status", self.base)).header(AUTHORIZATION, token);
-        let body = self.send(request).await?;
+        let body = self.send("/cluster/status", request).await?;
         wire::status(&body).map(Some).map_err(|error| ClusterMemberError::Unavailable {
             said: "its answer is not the status of a cluster".to_owned(),
             source: Some(error.into()),
@@ -107,7 +117,7 @@ impl ClusterMember for ProxmoxMember {
             .post(format!("{}/access/ticket", self.base))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(wire::ticket_form(password));
-        let body = self.send(request).await?;
+        let body = self.send("/access/ticket", request).await?;
         match wire::ticket(&body) {
             Some(TicketAnswer::Ticket(ticket)) => Ok(ticket),
             Some(TicketAnswer::SecondFactor) => {

@@ -12,6 +12,7 @@ use russh::client::{AuthResult, Config, DisconnectReason, Handle, Handler};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{AlgorithmKind, Preferred};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::keys;
 use super::login::Login;
@@ -59,7 +60,7 @@ impl SshShell {
         match timeout(Self::CONNECT_TIME_LIMIT, connecting).await {
             Ok(Ok(handle)) => Ok(Session { handle, end }),
             Ok(Err(error)) if is_about_the_host_key(&error) => {
-                tracing::debug!(%address, %error, "host key refused");
+                tracing::debug!(%error, "host key refused");
                 Err(ShellError::HostKeyMismatch { address })
             }
             Ok(Err(error)) => Err(ShellError::Unreachable { address, source: Some(error.into()) }),
@@ -82,17 +83,30 @@ impl RemoteShell for SshShell {
 
     /// A target whose only keys are RSA is a `HostKeyMismatch`: we cannot check one, and so trust none.
     async fn open(&self, target: &Target, key: &Secret<String>) -> Result<Box<dyn Shell>, ShellError> {
+        let span = tracing::error_span!("ssh_login", address = %target.address);
+        self.log_in(target, key).instrument(span).await
+    }
+}
+
+impl SshShell {
+    async fn log_in(&self, target: &Target, key: &Secret<String>) -> Result<Box<dyn Shell>, ShellError> {
         let address = target.address;
         let mut key = OneTimeKey::new(key)?;
         let pins = keys::pins(&target.host_keys);
         if pins.is_empty() {
-            tracing::debug!(%address, "no ed25519 or ecdsa host key to pin");
+            tracing::debug!("no ed25519 or ecdsa host key to pin");
             return Err(ShellError::HostKeyMismatch { address });
         }
         let mut session = self.connect(address, pins).await?;
         match timeout(Self::LOGIN_TIME_LIMIT, session.authenticate(&mut key)).await {
-            Ok(Verdict::Accepted) => Ok(Box::new(Login::new(session))),
-            Ok(Verdict::Refused) => Err(ShellError::KeyRefused { address }),
+            Ok(Verdict::Accepted) => {
+                tracing::debug!("logged in");
+                Ok(Box::new(Login::new(session)))
+            }
+            Ok(Verdict::Refused) => {
+                tracing::debug!("the host refuses the one-time key");
+                Err(ShellError::KeyRefused { address })
+            }
             Ok(Verdict::Unclear(source)) => Err(ShellError::Disconnected { source }),
             Err(elapsed) => Err(ShellError::Disconnected { source: Some(elapsed.into()) }),
         }

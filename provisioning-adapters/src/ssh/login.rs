@@ -8,6 +8,7 @@ use provisioning_core::ports::{Command, Output, Shell, ShellError};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Sig};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::client::Session;
 
@@ -80,6 +81,17 @@ async fn abandon(to_host: &ChannelWriteHalf<Msg>) {
 #[async_trait]
 impl Shell for Login {
     async fn run(&self, command: &Command) -> Result<Output, ShellError> {
+        // The command itself is not told: the transcript has its name.
+        self.execute(command).instrument(tracing::error_span!("ssh_command")).await
+    }
+
+    async fn close(self: Box<Self>) {
+        timeout(FAREWELL, self.session.handle.disconnect(Disconnect::ByApplication, "", "en")).await.ok();
+    }
+}
+
+impl Login {
+    async fn execute(&self, command: &Command) -> Result<Output, ShellError> {
         let limit = command.time_limit;
         let deadline = tokio::time::Instant::now() + limit;
         let late = |_| ShellError::TimedOut { limit };
@@ -92,10 +104,6 @@ impl Shell for Login {
             abandon(&to_host).await;
         }
         result
-    }
-
-    async fn close(self: Box<Self>) {
-        timeout(FAREWELL, self.session.handle.disconnect(Disconnect::ByApplication, "", "en")).await.ok();
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::Orchestrator;
+use tracing::Instrument as _;
+
 use super::apply::Along;
 use super::error::{AnswerRefusal, TokenError};
 use super::hardware::other_machine;
 use super::machines::masked;
+use super::{Orchestrator, spans};
 use crate::machine::{AnswerDecision, EventKind, answer_decision};
 use crate::model::{ArtefactKind, Operation, Secret, SystemInfo};
 use crate::ports::{Change, EntropyExt, Happening, HostRecord, MachineRequest, NewEntry, Source, StoreError};
@@ -41,7 +43,8 @@ impl Orchestrator {
     /// # Errors
     /// See [`AnswerRefusal`]; every refusal is journalled where a host can be named.
     pub async fn answer_file(&self, request: &AnswerRequest<'_>) -> Result<ServedAnswer, AnswerRefusal> {
-        self.patiently(|| self.answer_file_now(request)).await
+        let answer = self.patiently(|| self.answer_file_now(request));
+        answer.instrument(spans::machine("answer", request.from)).await
     }
 
     async fn answer_file_now(&self, request: &AnswerRequest<'_>) -> Result<ServedAnswer, AnswerRefusal> {
@@ -100,6 +103,7 @@ impl Orchestrator {
             Ok([record]) => {
                 let id = record.state.running().ok_or((None, AnswerRefusal::NoHost { macs: vec![] }))?;
                 let operation = self.operation(id).await.map_err(store)?;
+                spans::is_about(&record);
                 Ok((operation, record))
             }
             Err(none) if none.is_empty() => Err((idle, AnswerRefusal::NoHost { macs: info.macs.clone() })),
@@ -181,18 +185,22 @@ impl Orchestrator {
             return Ok(refusal);
         }
         let from = request.from;
-        tracing::warn!(?from, %refusal, "refused an answer file");
+        if let Some(record) = &host {
+            spans::is_about(record);
+        }
         let what = Happening::AnswerDenied { from, why: refusal.to_string() };
         let at = self.ports.clock.now();
         let Some(record) = host else {
+            tracing::warn!(%refusal, "refused an answer file");
             let entry = NewEntry { at, host: None, operation: None, source: Source::Installer, what };
             self.note("answer denied", entry).await?;
             return Ok(refusal);
         };
         let id = record.host.id;
         let entry = self.entry(id, record.state.operation(), Source::Installer, what);
-        // Whoever asks for ever shall not fill the journal.
+        // Whoever asks for ever shall fill neither the journal nor the log.
         if self.damper.lets_through(Some(id), "answer denied", at) {
+            tracing::warn!(%refusal, "refused an answer file");
             self.keep_request(record, entry, request).await?;
         }
         Ok(refusal)

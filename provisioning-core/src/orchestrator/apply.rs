@@ -1,7 +1,9 @@
 //! The one way a host's state changes: load, step, commit; on a stale revision, again.
 
-use super::Orchestrator;
-use crate::machine::{Effect, Event, HostState, Illegal, Outcome, WorkKind, step};
+use tracing::Instrument as _;
+
+use super::{Orchestrator, spans};
+use crate::machine::{Effect, Event, EventKind, HostState, Illegal, Outcome, Phase, WorkKind, step};
 use crate::model::{Artefact, Host, HostId, Operation, Timestamp};
 use crate::ports::{Change, Happening, HostRecord, NewEntry, Source, StoreError, Work, WorkId};
 
@@ -36,8 +38,21 @@ impl Orchestrator {
         source: Source,
         along: &Along,
     ) -> Result<Applied, StoreError> {
+        self.apply_now(host, event, source, along).instrument(spans::applied(event)).await
+    }
+
+    async fn apply_now(
+        &self,
+        host: HostId,
+        event: &Event,
+        source: Source,
+        along: &Along,
+    ) -> Result<Applied, StoreError> {
         loop {
             let record = self.ports.store.host(host).await?.ok_or(StoreError::NoSuchHost(host))?;
+            spans::is_about(&record);
+            // The event may be of an operation that ended long ago.
+            spans::is_of(event.operation);
             let at = self.ports.clock.now();
             let entry = |what| NewEntry { at, host: Some(host), operation: Some(event.operation), source, what };
             let phase = record.state.phase();
@@ -50,6 +65,7 @@ impl Orchestrator {
                     let (host_now, state) = (change.host.clone(), change.state.clone());
                     match self.ports.store.commit(change).await {
                         Ok(committed) => {
+                            tell(&event.kind, phase, to);
                             self.after_commit(&transition.effects, committed.last_seq);
                             let revision = committed.revision;
                             return Ok(Applied::Moved(Box::new(HostRecord { host: host_now, state, revision })));
@@ -63,11 +79,13 @@ impl Orchestrator {
                     }
                 }
                 Ok(Outcome::Ignored(why)) => {
+                    tracing::debug!(?why, phase = phase.as_str(), "an event changes nothing");
                     let what = Happening::EventIgnored { event: event.kind.clone(), why, phase };
                     self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
                     return Ok(Applied::Ignored);
                 }
                 Err(illegal) => {
+                    tracing::debug!(phase = phase.as_str(), "an event is refused: it cannot happen in this phase");
                     let what = Happening::EventRefused { event: event.kind.clone(), phase };
                     self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
                     return Ok(Applied::Refused(illegal));
@@ -101,6 +119,22 @@ impl Orchestrator {
             self.ring_for_boot();
         }
         self.heard_of(last_seq);
+    }
+}
+
+/// The line of the log that tells of a move; the journal has the whole of it.
+fn tell(event: &EventKind, from: Phase, to: Phase) {
+    let (from, to) = (from.as_str(), to.as_str());
+    match event {
+        EventKind::StepFailed { step, why } => {
+            tracing::warn!(from, ?step, reason = why.as_str(), %why, "the operation has failed");
+        }
+        EventKind::Expired { last_error } => {
+            tracing::warn!(from, last_error, "the operation has failed: the time for this stage ran out");
+        }
+        EventKind::Cancelled => tracing::info!(from, "the operation was cancelled"),
+        _ if to == Phase::Ready.as_str() => tracing::info!(from, "the host is ready"),
+        _ => tracing::info!(from, to, "the host moves on"),
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument as _;
 
-use super::Orchestrator;
 use super::apply::Along;
 use super::leaps::ClockWatch;
+use super::{Orchestrator, spans};
 use crate::machine::{EventKind, WorkKind, boot_answer};
 use crate::model::Timestamp;
 use crate::ports::{
@@ -50,9 +51,16 @@ impl Orchestrator {
         let mut watch = ClockWatch::default();
         loop {
             let wake = match self.turn(&mut jobs, &mut watch).await {
-                Ok(wake) => wake,
+                Ok(wake) => {
+                    if self.store_outcry.is_over() {
+                        tracing::info!("the store answers again");
+                    }
+                    wake
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the store did not answer, trying again");
+                    if self.store_outcry.is_news(&error) {
+                        tracing::warn!(%error, "the store did not answer, trying again");
+                    }
                     Some(self.ports.clock.now() + AFTER_TROUBLE)
                 }
             };
@@ -116,8 +124,16 @@ impl Orchestrator {
                 return Err(error);
             }
         };
-        let Err(error) = self.ports.boot_server.apply(&boot_plan(&hosts)).await else { return Ok(None) };
+        let Err(error) = self.ports.boot_server.apply(&boot_plan(&hosts)).await else {
+            if self.boot_outcry.is_over() {
+                tracing::info!("the boot plan is in force again");
+            }
+            return Ok(None);
+        };
         self.boot_is_stale.store(true, Ordering::SeqCst);
+        if self.boot_outcry.is_news(&error) {
+            tracing::warn!(%error, "the boot plan is not in force");
+        }
         let at = self.ports.clock.now();
         let what = Happening::Warning { text: format!("the boot plan is not in force: {}", error.problem) };
         let entry = NewEntry { at, host: None, operation: None, source: Source::Provisioning, what };
@@ -169,7 +185,15 @@ impl Orchestrator {
 impl Jobs {
     fn start(&mut self, orchestrator: &Arc<Orchestrator>, work: Work) {
         let (id, orchestrator) = (work.id, Arc::clone(orchestrator));
-        let handle = self.set.spawn(async move { (id, orchestrator.perform(&work).await) });
+        let span = spans::work(&work);
+        let job = async move {
+            let outcome = orchestrator.perform(&work).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(%error, "could not write down how work ended");
+            }
+            (id, outcome)
+        };
+        let handle = self.set.spawn(job.instrument(span));
         self.running.insert(id, handle);
     }
 
@@ -191,8 +215,7 @@ impl Jobs {
                 if self.running.get(&id).is_some_and(|handle| handle.id() == task) {
                     self.running.remove(&id);
                 }
-                if let Err(error) = outcome {
-                    tracing::warn!(operation = %id.operation, work = id.kind.as_str(), %error, "could not write down how work ended");
+                if outcome.is_err() {
                     tokio::time::sleep(AFTER_TROUBLE).await;
                 }
             }

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Orchestrator;
+use tracing::Instrument as _;
+
 use super::apply::Along;
 use super::error::TokenError;
+use super::{Orchestrator, spans};
 use crate::machine::{BootAnswer, EventKind, HostState, Leg, boot_answer};
 use crate::model::{Artefact, ArtefactKind, BootToken, Fqdn, HostId, MacAddr, Operation, OperationId, Secret};
 use crate::netboot::{Trace, shortened};
@@ -49,14 +51,13 @@ impl Orchestrator {
 
     /// The same, for those who know more of the request: the PXE doctor and the journal tell of it.
     pub async fn boot_script_for(&self, request: BootRequest<'_>) -> BootReply {
-        match self.boot_script_now(&request).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                let mac = request.mac;
-                tracing::warn!(%mac, %error, "told a machine to wait for its boot script");
+        let answer = async {
+            self.boot_script_now(&request).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "told a machine to wait for its boot script");
                 BootReply::Wait(Duration::from_secs(5))
-            }
-        }
+            })
+        };
+        answer.instrument(spans::boot_script(request.mac)).await
     }
 
     async fn boot_script_now(&self, request: &BootRequest<'_>) -> Result<BootReply, StoreError> {
@@ -66,6 +67,7 @@ impl Orchestrator {
             self.stranger_asked(mac, from, trace, None).await;
             return Ok(BootReply::NextDevice);
         };
+        spans::is_about(&record);
         self.located(mac, from).await;
         let answer = boot_answer(&record.state);
         match (answer, &record.state) {
@@ -152,6 +154,8 @@ impl Orchestrator {
             return Err(TokenError::Unknown);
         }
         let record = self.ports.store.host(operation.host).await?.ok_or(TokenError::Unknown)?;
+        spans::is_about(&record);
+        spans::is_of(operation.id);
         Ok((operation, record))
     }
 
@@ -160,6 +164,10 @@ impl Orchestrator {
     /// # Errors
     /// `Unknown` also when the token is another host's; `Ended`, `Store`.
     pub async fn first_boot_script(&self, host: HostId, token: &str) -> Result<Secret<String>, TokenError> {
+        self.first_boot_script_now(host, token).instrument(spans::machine("first_boot_script", None)).await
+    }
+
+    async fn first_boot_script_now(&self, host: HostId, token: &str) -> Result<Secret<String>, TokenError> {
         let (operation, record) = self.patiently(|| self.holder(token)).await?;
         if record.host.id != host {
             return Err(TokenError::Unknown);

@@ -19,10 +19,12 @@ mod lane;
 mod leaps;
 mod machines;
 mod operators;
+mod outcry;
 mod patience;
 mod preflight;
 mod reports;
 mod sightings;
+mod spans;
 mod verdict;
 mod whereabouts;
 mod witness;
@@ -97,6 +99,10 @@ pub struct Orchestrator {
     trail_damper: damper::TrailDamper,
     whereabouts: whereabouts::Whereabouts,
     discovery: discovery::Discovery,
+    /// The trouble with the store that the log has told of.
+    store_outcry: outcry::Outcry,
+    /// The same of the boot server.
+    boot_outcry: outcry::Outcry,
 }
 
 impl Orchestrator {
@@ -118,6 +124,8 @@ impl Orchestrator {
             trail_damper: damper::TrailDamper::default(),
             whereabouts: whereabouts::Whereabouts::default(),
             discovery: discovery::Discovery::default(),
+            store_outcry: outcry::Outcry::default(),
+            boot_outcry: outcry::Outcry::default(),
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::Orchestrator;
+use tracing::Instrument as _;
+
 use super::answers::request_from;
 use super::apply::Along;
 use super::error::{ReportRefusal, TokenError};
 use super::machines::masked;
+use super::{Orchestrator, spans};
 use crate::machine::{Contact, EventKind};
 use crate::model::{ArtefactKind, HostId, InstallReport, Operation, PhoneHome, ReportError};
 use crate::ports::{Happening, MachineRequest, Source, StoreError, chain};
@@ -27,6 +29,21 @@ impl Orchestrator {
     /// # Errors
     /// `NoSuchHost`, `UnknownToken`: not one of our machines. `Store` when the store failed for long.
     pub async fn report(
+        &self,
+        report: Report,
+        host: HostId,
+        token: &str,
+        body: &[u8],
+        from: Option<IpAddr>,
+    ) -> Result<(), ReportRefusal> {
+        let request = match report {
+            Report::Installed => "installed",
+            Report::PhoneHome => "phone_home",
+        };
+        self.report_now(report, host, token, body, from).instrument(spans::machine(request, from)).await
+    }
+
+    async fn report_now(
         &self,
         report: Report,
         host: HostId,
@@ -60,6 +77,7 @@ impl Orchestrator {
             }
             Err(error) => {
                 let why = chain(&error);
+                tracing::warn!(%why, "a report cannot be used");
                 let entry = self.entry(host, Some(operation.id), source, Happening::ReportUnusable { from, why });
                 self.patiently(|| self.note("report unusable", entry.clone())).await?;
             }

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Orchestrator;
+use tracing::Instrument as _;
+
 use super::whereabouts::Placed;
+use super::{Orchestrator, spans};
 use crate::model::{Dmi, MacAddr, SystemInfo};
 use crate::netboot::{Glimpse, Sighted, Sighting, Trace, shortened};
 use crate::ports::{Happening, NewEntry, Source, StoreError};
@@ -33,9 +35,12 @@ impl Orchestrator {
     async fn take_in_all(&self, mac: MacAddr, placed: Vec<Placed>) {
         for Placed { at, address, what } in placed {
             let what = what.shortened();
-            if let Err(error) = self.take_in(mac, Placed { at, address, what }).await {
-                tracing::warn!(%mac, %error, "lost what the boot server saw of a machine");
-            }
+            let taking = async {
+                if let Err(error) = self.take_in(mac, Placed { at, address, what }).await {
+                    tracing::warn!(%error, "lost what the boot server saw of a machine");
+                }
+            };
+            taking.instrument(spans::sighting(mac)).await;
         }
     }
 
@@ -46,6 +51,7 @@ impl Orchestrator {
         let Some(glimpse) = self.damped(mac, glimpse) else { return Ok(()) };
         match self.ports.store.host_by_mac(mac).await? {
             Some(record) => {
+                spans::is_about(&record);
                 let entry = NewEntry {
                     at,
                     host: Some(record.host.id),

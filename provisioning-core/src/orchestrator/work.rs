@@ -1,9 +1,9 @@
 //! What each kind of work does on a host, and how its end is told. All of it is harmless to repeat.
 
-use super::Orchestrator;
 use super::apply::Along;
 use super::join::{Join, JoinTrouble, Transcript, execute, last_words, place_foothold};
 use super::witness::Witness;
+use super::{Orchestrator, spans};
 use crate::machine::{Contact, EventKind, FailureReason, HostState, JoinStep, WorkKind};
 use crate::model::{Artefact, ArtefactKind, Fqdn, OperationId, Secret};
 use crate::ports::{
@@ -95,11 +95,17 @@ impl Orchestrator {
 
     async fn attempt(&self, work: &Work, transcript: &mut Transcript) -> Result<Done, Trouble> {
         let operation = work.id.operation;
+        let record = self.ports.store.host(work.host).await;
+        if let Ok(Some(record)) = &record {
+            spans::is_about(record);
+            spans::is_of(operation);
+        }
         if work.id.kind == WorkKind::EraseKey {
+            // Whether the host can be read, or is there at all, does not matter to its key.
             self.ports.vault.erase(operation).await?;
             return Ok(Done::Settled(Happening::KeyErased));
         }
-        let record = self.ports.store.host(work.host).await?.ok_or(Trouble::Void)?;
+        let record = record?.ok_or(Trouble::Void)?;
         let contact = match &record.state {
             HostState::Provisioning { run, .. } if run.operation == operation => run.contact.clone(),
             HostState::Provisioning { .. }
@@ -253,7 +259,11 @@ impl Orchestrator {
         let at = self.ports.clock.now();
         let attempts = work.attempts.saturating_add(1);
         let due = at + super::clockwork::back_off(attempts, &*self.ports.entropy);
-        tracing::info!(host = %work.host, operation = %work.id.operation, work = work.id.kind.as_str(), attempts, %due, %error, "will try again");
+        if work.last_error.as_ref() == Some(&error) {
+            tracing::debug!(%due, %error, "will try again, as before");
+        } else {
+            tracing::info!(%due, %error, "will try again");
+        }
         let what = Happening::WorkPostponed { work: work.id.kind, attempts, error: error.clone(), due };
         let entry = NewEntry {
             at,

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -20,12 +20,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::http::App;
 use crate::http::artifacts::{Reply, reply};
 use crate::http::farewell::{FIRST_REQUEST_MAX, NEXT_REQUEST_MAX};
 use crate::http::listen::stopped;
 use crate::http::problem::{Kind, Problem};
+use crate::http::request_span::{log_answer, request_span};
 use head::{HEAD_MAX, RequestHead};
 
 /// Connections at once. A rack of machines has one each; more than this wait to be accepted.
@@ -40,6 +42,9 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest text of a refusal, in bytes.
 const TEXT_MAX: usize = 64 << 10;
+
+/// What is served: the path itself holds a token, and is not logged.
+const ROUTE: &str = "/boot/{token}/{file}";
 
 /// Serves boot artifacts on `tcp` until `stopping`.
 pub async fn serve(tcp: TcpListener, app: Arc<App>, stopping: watch::Receiver<bool>) {
@@ -102,7 +107,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: &App, stopping: wa
         let served = match request {
             Ok(Ok(Some(mut request))) => {
                 request.keep_alive &= !*stopping.borrow();
-                answer(&stream, app, &request).await.map(|()| request.keep_alive)
+                let span = request_span(request.method.as_str(), ROUTE, "", Some(peer.ip()));
+                answer(&stream, app, &request).instrument(span).await.map(|()| request.keep_alive)
             }
             Ok(Ok(None)) | Err(_) => Ok(false),
             Ok(Err(error)) => Err(error),
@@ -175,8 +181,10 @@ async fn answer(stream: &TcpStream, app: &App, request: &RequestHead) -> io::Res
         let problem = Problem::new(Kind::NoSuchPath, "only /boot/… is served on this port").into_response();
         return refuse(stream, problem.status(), problem, keep_alive, with_text).await;
     };
+    let began = Instant::now();
     match reply(app, token, file, &request.method, &request.headers).await {
         Ok(Reply { head, download }) => {
+            log_answer(head.status, began.elapsed());
             let text = head::render(head.status, &head.headers, keep_alive);
             send::bytes(stream, &text, download.is_some()).await?;
             match download {
@@ -188,6 +196,7 @@ async fn answer(stream: &TcpStream, app: &App, request: &RequestHead) -> io::Res
         }
         Err(refusal) => {
             let response = refusal.into_response();
+            log_answer(response.status(), began.elapsed());
             refuse(stream, response.status(), response, keep_alive, with_text).await
         }
     }

@@ -1,6 +1,6 @@
 //! `provisioning serve`: the server in the foreground, until a signal.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use provisioning_core::model::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{AuthConfig, Config, LogFormat, LoggingConfig};
+use crate::config::{AuthConfig, Config};
 use crate::data_dir::{DataDir, control_socket};
 use crate::hardening::{connections_that_fit, harden};
 use crate::http::census::ConnectionLimits;
 use crate::http::listen;
+use crate::logging;
 use crate::systemd::{self, Entrances, Inherited, Notifier, Reload, watchdog_interval};
 use crate::wire::{Role, access, wire};
 
@@ -23,7 +23,10 @@ const RELOAD_MAX: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let hardened = harden();
-    start_logging(&config.logging)?;
+    #[cfg(feature = "otel")]
+    let traces = logging::start_with_traces(&config.logging)?;
+    #[cfg(not(feature = "otel"))]
+    logging::start(&config.logging)?;
     if let Err(error) = hardened {
         tracing::warn!("the process keeps more than it needs: {error:#}");
     }
@@ -57,6 +60,10 @@ pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Resul
     if let Some(address) = running.boot_address() {
         tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");
     }
+    #[cfg(feature = "otel")]
+    if let Some(traces) = &traces {
+        running.trace_operations(traces.queue());
+    }
     running.attend(notifier.clone(), watchdog_interval());
     let stop = async {
         stop.await;
@@ -65,6 +72,10 @@ pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Resul
     };
     running.until(stop).await?;
     tracing::info!("stopped");
+    #[cfg(feature = "otel")]
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(())
 }
 
@@ -74,17 +85,6 @@ fn show(token: &Secret<String>) -> io::Result<()> {
     writeln!(err, "\nThe operators' token, made at this first start and shown only now:\n\n    {}\n", token.expose())?;
     writeln!(err, "Log in with it, or send it as `Authorization: Bearer TOKEN`. Should it get lost, this makes")?;
     writeln!(err, "another one for the server's user: provisioning token create NAME\n")
-}
-
-/// Logs to stderr from now on.
-pub(crate) fn start_logging(config: &LoggingConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).context("logging.level")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match config.format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    }
-    .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
 /// Is notified at each SIGHUP.

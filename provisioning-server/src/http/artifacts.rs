@@ -185,7 +185,7 @@ fn counter(app: &App, operation: &Operation, part: Part, len: u64, from: u64) ->
     let metrics = app.metrics.clone();
     move |bytes| {
         of_the_download(bytes);
-        metrics.served(bytes);
+        metrics.served(part, bytes);
     }
 }
 

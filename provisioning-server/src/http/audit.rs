@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use provisioning_core::model::{HostId, Hostname, Timestamp};
 use provisioning_core::ports::{AccessPath, AuditRecord, Happening, JournalQuery};
 use serde::Serialize;
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -118,12 +119,13 @@ impl Asked {
         app: Arc<App>,
         handler: impl Future<Output = Response> + Send + 'static,
     ) -> Response {
-        let finished = tokio::spawn(async move {
+        let handling = async move {
             let mut response = handler.await;
             let subject = response.extensions_mut().remove::<Subject>();
             self.came_to(&app, response.status(), subject).await;
             response
-        });
+        };
+        let finished = tokio::spawn(handling.in_current_span());
         finished.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a handler did not come to its end");
             Problem::new(Kind::Internal, "the request met a fault of the server").into_response()

@@ -18,6 +18,7 @@ pub use crate::access::{Access, AccessSetup, Actor, Scope, TokenBook, TokenDiges
 
 use super::App;
 use super::audit::Asked;
+use super::metrics::Door;
 use super::problem::{Kind, Problem};
 use crate::access::{Found, LoginPassword, NewToken, Origin, Sessions, Throttle, TokenBookError, TokenRow};
 
@@ -355,6 +356,7 @@ pub async fn require_operator(State(app): State<Arc<App>>, request: Request, nex
         }
         Err(problem) if problem.kind() == Kind::NoToken && wants_page(&parts) => Redirect::to("/login").into_response(),
         Err(problem) => {
+            app.metrics.refused(Door::Token, problem.kind());
             let from = parts.extensions.get::<Peer>().and_then(|peer| peer.ip());
             if let Some(asked) = Asked::of(&app, &parts, None).await
                 && app.operators.notes_refusal(from)

@@ -9,7 +9,7 @@ use provisioning_core::model::{OperationId, Timestamp};
 use provisioning_core::netboot::doctor::{PartProgress, Progress};
 use provisioning_core::ports::Clock;
 
-use super::slots::{Slots, Turn};
+use super::slots::{Slots, SlotsTaken, Turn};
 
 pub use crate::web::Download;
 
@@ -25,6 +25,17 @@ pub enum Part {
     Initrd,
     /// The ISO by itself.
     Iso,
+}
+
+impl Part {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Iso => "iso",
+        }
+    }
 }
 
 /// The counters of all operations. Cheap to clone.
@@ -94,6 +105,11 @@ impl Downloads {
     /// Whether the machine of an operation may begin to download, or has to wait for others.
     pub fn admit(&self, operation: OperationId, now: Timestamp) -> Turn {
         self.slots.ask(operation, now, self)
+    }
+
+    /// How many machines download now, and how many wait for it.
+    pub fn slots_taken(&self, now: Timestamp) -> SlotsTaken {
+        self.slots.taken(now, self)
     }
 
     /// The place of an operation whose machine waits for a download slot, 1 being the next.

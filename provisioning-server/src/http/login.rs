@@ -15,6 +15,7 @@ use super::App;
 use super::audit::Asked;
 use super::auth::Peer;
 use super::body::{OPERATOR_BYTES_MAX, read_limited};
+use super::metrics::Door;
 use super::problem::{Kind, Problem};
 use crate::web::login_page;
 
@@ -68,7 +69,10 @@ async fn log_in(
     let outcome = app.operators.log_in(&credential, &parts.headers, peer.ip()).await;
     let (status, actor) = match &outcome {
         Ok((_, actor)) => (StatusCode::NO_CONTENT, Some(actor)),
-        Err(problem) => (problem.status(), None),
+        Err(problem) => {
+            app.metrics.refused(Door::Login, problem.kind());
+            (problem.status(), None)
+        }
     };
     if actor.is_some() || app.operators.notes_refusal(peer.ip()) {
         Asked::at_the_door("log in", peer.ip(), actor).came_to(&app, status, None).await;

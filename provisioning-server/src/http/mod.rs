@@ -31,6 +31,7 @@ mod pace;
 pub mod problem;
 mod programs;
 pub mod rebuild;
+pub(crate) mod request_span;
 mod revision;
 mod schema;
 pub mod segment;

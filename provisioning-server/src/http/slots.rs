@@ -31,6 +31,17 @@ pub enum Turn {
     },
 }
 
+/// How the slots are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotsTaken {
+    /// How many there are; `None` without a limit, and then nothing is counted.
+    pub limit: Option<usize>,
+    /// Machines that download.
+    pub in_use: usize,
+    /// Machines that wait for it.
+    pub waiting: usize,
+}
+
 /// The slots of a server; by default as many as there are machines.
 #[derive(Debug, Default)]
 pub struct Slots {
@@ -53,6 +64,16 @@ impl Slots {
     pub fn ask(&self, operation: OperationId, now: Timestamp, downloads: &Downloads) -> Turn {
         let Some(limit) = self.limit else { return Turn::Now };
         self.line().ask(limit, operation, now, |operation| progress(downloads, operation))
+    }
+
+    /// How they are taken now.
+    pub fn taken(&self, now: Timestamp, downloads: &Downloads) -> SlotsTaken {
+        if self.limit.is_none() {
+            return SlotsTaken::default();
+        }
+        let mut line = self.line();
+        line.sweep(now, &|operation| progress(downloads, operation));
+        SlotsTaken { limit: self.limit, in_use: line.running.len(), waiting: line.waiting.len() }
     }
 
     /// The place of an operation whose machine waits, 1 being the next.

@@ -9,6 +9,7 @@ use provisioning_core::ports::{Happening, JournalEntry, NewEntry, Source, StoreE
 use super::courier::{Courier, DeliveryError};
 use super::event::EventName;
 use super::message::Message;
+use super::status::Delivery;
 use super::{Notify, Target};
 
 /// How long until a store that did not answer is asked again.
@@ -108,6 +109,7 @@ impl Notify {
     }
 
     fn succeeded(&self, name: &str, seq: u64, now: Timestamp) {
+        (self.observer)(name, Delivery::Taken);
         self.statuses.change(name, |status| {
             (status.last_success_at, status.last_seq) = (Some(now), Some(seq));
             (status.attempts, status.next_try_at) = (0, None);
@@ -115,7 +117,8 @@ impl Notify {
     }
 
     fn failed(&self, name: &str, error: &DeliveryError, now: Timestamp, next: Option<Timestamp>) {
-        tracing::debug!(target = name, %error, "an event was not taken");
+        tracing::debug!(service = name, %error, "an event was not taken");
+        (self.observer)(name, if next.is_some() { Delivery::Failed } else { Delivery::Dropped });
         self.statuses.change(name, |status| {
             status.last_error = Some((now, error.to_string()));
             status.next_try_at = next;
@@ -140,7 +143,7 @@ impl Notify {
         let at = orchestrator.now();
         let warning = NewEntry { at, host: None, operation: None, source: Source::Provisioning, what };
         if let Err(error) = orchestrator.store().append(vec![warning]).await {
-            tracing::warn!(%error, target = %target.name, "events are dropped, which the journal could not be told");
+            tracing::warn!(%error, service = %target.name, "events are dropped, which the journal could not be told");
             return false;
         }
         // Whoever is not rung for looks by himself after a while.
@@ -153,7 +156,7 @@ impl Notify {
         match self.bookmarks.keep(name, place).await {
             Ok(()) => place,
             Err(error) => {
-                tracing::warn!(%error, target = name, "could not keep how far a notify target has come");
+                tracing::warn!(%error, service = name, "could not keep how far a notify target has come");
                 kept
             }
         }
@@ -161,6 +164,7 @@ impl Notify {
 }
 
 async fn pause_after(error: &StoreError) {
-    tracing::warn!(%error, "could not read the journal for a notify target, trying again");
+    // The orchestrator's loop warns of a store that does not answer: once.
+    tracing::debug!(%error, "could not read the journal for a notify target, trying again");
     tokio::time::sleep(AFTER_TROUBLE).await;
 }

@@ -25,7 +25,7 @@ use provisioning_core::ports::{Bookmarks, JournalQuery, StoreError};
 pub use courier::{BadTarget, DeliveryError};
 pub use event::{EventName, NoSuchEvent};
 pub use message::signature;
-pub use status::Status;
+pub use status::{Delivery, Status};
 
 use courier::Courier;
 use message::Message;
@@ -74,7 +74,11 @@ pub struct Notify {
     bookmarks: Arc<dyn Bookmarks>,
     patience: Patience,
     statuses: Statuses,
+    observer: Observer,
 }
+
+/// Is told what came of each try, by the target's name.
+pub type Observer = Arc<dyn Fn(&str, Delivery) + Send + Sync>;
 
 /// A target as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +103,20 @@ impl Notify {
     pub fn new(targets: Vec<Target>, bookmarks: Arc<dyn Bookmarks>, patience: Patience) -> Result<Self, BadTarget> {
         let statuses = Statuses::new(targets.iter().map(|target| target.name.clone()));
         let couriers = targets.into_iter().map(Courier::new).collect::<Result<_, _>>()?;
-        Ok(Self { couriers, bookmarks, patience, statuses })
+        Ok(Self { couriers, bookmarks, patience, statuses, observer: Arc::new(|_, _| {}) })
+    }
+
+    /// Tells of each try from now on.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// Nobody is told of anything.
     pub fn none() -> Self {
         let bookmarks = Arc::new(MemoryBookmarks::default());
-        Self { couriers: vec![], bookmarks, patience: Patience::default(), statuses: Statuses::new([]) }
+        let (statuses, observer) = (Statuses::new([]), Arc::new(|_: &str, _| {}));
+        Self { couriers: vec![], bookmarks, patience: Patience::default(), statuses, observer }
     }
 
     /// The targets' names.

@@ -22,6 +22,28 @@ pub struct Status {
     pub dropped: u64,
 }
 
+/// What came of a try to tell a target of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It took it.
+    Taken,
+    /// It did not, and is asked again.
+    Failed,
+    /// It did not, and the event is given up.
+    Dropped,
+}
+
+impl Delivery {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// Of all targets, by name.
 #[derive(Debug)]
 pub(super) struct Statuses(BTreeMap<String, Mutex<Status>>);

@@ -147,7 +147,8 @@ impl Board {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not read the journal for the pages, trying again");
+                    // The orchestrator's loop warns of a store that does not answer: once.
+                    tracing::debug!(%error, "could not read the journal for the pages, trying again");
                     tokio::time::sleep(AFTER_TROUBLE).await;
                 }
             }

@@ -6,6 +6,7 @@
 mod history;
 mod journal;
 mod killed;
+mod logged;
 mod memory;
 mod schedule;
 mod server;

@@ -57,7 +57,7 @@ impl Server {
             "server:\n  public_url: {base}\n  listen: {own}:{port}\n  data_dir: data\n{}\
              credentials:\n  root_password_hash: '{}'\n\
              timeouts:\n  installing: 25s\n  installed: 25s\n  resume_window: 2s\n\
-             auth:\n  admin_token: {TOKEN}\nlogging:\n  level: debug\n",
+             auth:\n  admin_token: {TOKEN}\nlogging:\n  level: debug\n  format: json\n",
             cluster.config_lines(ssh_port),
             password_hash(),
         );

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::history::{self, History};
 use crate::journal::Journal;
+use crate::logged;
 use crate::server::{FleetSize, Server};
 use crate::traces::{SealedKeys, search};
 
@@ -30,6 +31,7 @@ async fn a_fleet_comes_to_ready_and_no_secret_stays_behind() {
     let found = history::check(&server, journal.entries()).await;
     assert!(found.hosts.iter().all(|record| record.state.phase() == Phase::Ready));
     search(&server, &SealedKeys::default(), &found.tokens());
+    logged::check(&server, &found);
     tokens_open_nothing(&mut server, &found).await;
 }
 
