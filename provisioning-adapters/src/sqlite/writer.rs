@@ -11,13 +11,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use provisioning_core::ports::StoreError;
+use provisioning_core::ports::{StoreError, WriteTrouble};
 use rusqlite::{Connection, TransactionBehavior, ffi};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::connect::BUSY_TIMEOUT;
-use super::fault::{Fault, retry, unavailable};
+use super::fault::{Fault, failure, unavailable};
 
 /// So many jobs share a transaction at most; it bounds what one of them waits for.
 const BATCH_MAX: usize = 1024;
@@ -43,6 +43,7 @@ pub(super) struct Writer {
     queue: Mutex<Queue>,
     connection: Mutex<Connection>,
     on_commit: Option<OnCommit>,
+    trouble: watch::Sender<Option<WriteTrouble>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -65,7 +66,29 @@ impl std::fmt::Debug for Queue {
 
 impl Writer {
     pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>) -> Self {
-        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit }
+        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit, trouble: watch::Sender::new(None) }
+    }
+
+    /// What keeps it from writing, as far as the last write tells.
+    pub(super) fn trouble(&self) -> watch::Receiver<Option<WriteTrouble>> {
+        self.trouble.subscribe()
+    }
+
+    /// Takes note of how a write went, and says what has changed: once, however many writes meet the same trouble.
+    fn note<T>(&self, outcome: &Result<T, StoreError>) {
+        let now = match outcome {
+            Ok(_) => None,
+            Err(StoreError::Unwritable { trouble, .. }) => Some(*trouble),
+            Err(_) => return,
+        };
+        let has_changed = self.trouble.send_if_modified(|known| std::mem::replace(known, now) != now);
+        match now {
+            Some(trouble) if has_changed => {
+                tracing::error!(what_to_do = trouble.advice(), "the database takes no writes: {trouble}");
+            }
+            None if has_changed => tracing::info!("the database takes writes again"),
+            _ => {}
+        }
     }
 
     /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
@@ -85,7 +108,9 @@ impl Writer {
             let leader = Leader { writer: Some(Arc::clone(self)) };
             drop(spawn_blocking(move || leader.lead()));
         }
-        answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")))
+        let outcome = answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")));
+        self.note(&outcome);
+        outcome
     }
 }
 
@@ -133,7 +158,7 @@ impl Drop for Leader {
 fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, on_commit: Option<&OnCommit>) {
     let began = Instant::now();
     if let Err(error) = transact(connection, &mut batch) {
-        tracing::warn!(%error, jobs = batch.len(), "a commit failed");
+        tracing::debug!(%error, jobs = batch.len(), "a commit failed");
         return answer(batch, Some(error));
     }
     if let Some(on_commit) = on_commit {
@@ -217,7 +242,7 @@ where
 
     fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>) {
         let answer = match (trouble, self.outcome) {
-            (Some(error), _) => Err(StoreError::Unavailable { retry: retry(error), source: Arc::clone(error).into() }),
+            (Some(error), _) => Err(failure(error, Arc::clone(error).into())),
             (None, Some(outcome)) => outcome.map_err(StoreError::from),
             (None, None) => Err(unavailable("the writer did not come to it")),
         };
