@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
+use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::sockopt::{BindToDevice, Broadcast, ReuseAddr};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket};
 use provisioning_core::model::MacAddr;
@@ -36,8 +37,7 @@ pub struct Offer {
 /// # Errors
 /// When the port 68 cannot be used, for which it takes root or `CAP_NET_BIND_SERVICE`.
 pub fn dhcp_offers(interface: &InterfaceName, wait: Duration) -> io::Result<Vec<Offer>> {
-    let mac = fs::read_to_string(format!("/sys/class/net/{}/address", interface.as_str()))?;
-    let mac: MacAddr = mac.trim().parse().map_err(io::Error::other)?;
+    let mac = mac_of(interface)?;
     let mut id = [0; 4];
     getrandom_bytes(&mut id)?;
     let question = question(mac, id);
@@ -55,6 +55,14 @@ pub fn dhcp_offers(interface: &InterfaceName, wait: Duration) -> io::Result<Vec<
     offers.sort_by_key(|offer| (offer.server, offer.address));
     offers.dedup();
     Ok(offers)
+}
+
+/// The MAC address of one of this machine's own interfaces.
+fn mac_of(interface: &InterfaceName) -> io::Result<MacAddr> {
+    let own = getifaddrs()?.filter(|found| found.interface_name == interface.as_str());
+    let mut links = own.filter_map(|found| found.address?.as_link_addr()?.addr());
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{interface} is not there, or has no MAC address"));
+    MacAddr::new(links.next().ok_or_else(missing)?).map_err(io::Error::other)
 }
 
 /// A socket of DHCP clients on this interface alone; another client of this machine keeps its own.

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
     ApiToken, CertFingerprint, Cluster, CountryCode, Domain, JoinSecret, Keyboard, MailAddress, MemberAddr,
     PasswordHash, Secret, ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
+use provisioning_core::orchestrator::Retention;
 
 use super::reader::{Reader, Section};
 use super::server::{self, Server};
@@ -34,6 +36,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
     let max_streams = images(root.section("images"));
+    let retention = retention(root.section("retention"));
     let notify = notify::targets(reader, &mut root);
     root.finish();
     let server_types = server_types::read(reader, &types_file);
@@ -62,6 +65,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         api_token: proxmox.api_token,
         policy,
         infrastructure,
+        retention,
         max_streams,
         pxe,
         auth,
@@ -80,6 +84,17 @@ fn images(mut section: Section<'_>) -> Option<usize> {
     let max_streams: Option<NonZeroUsize> = section.number("max_streams", "from 1 up");
     section.finish();
     max_streams.map(NonZeroUsize::get)
+}
+
+/// `retention`: how long the past is kept; 0 keeps it for ever.
+fn retention(mut section: Section<'_>) -> Retention {
+    let days = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
+    let default = Retention::default();
+    let range = "days from 1 up, or 0 for ever";
+    let journal = section.number("journal_days", range).map_or(default.journal, days);
+    let artefacts = section.number("artefacts_days", range).map_or(default.artefacts, days);
+    section.finish();
+    Retention { journal, artefacts }
 }
 
 fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {

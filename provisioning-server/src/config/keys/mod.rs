@@ -136,7 +136,7 @@ const MAIN: &[Group] = &[
     server::AUTH,
     server::LOGGING,
     machines::PXE,
-    machines::IMAGES,
+    machines::IMAGES, machines::RETENTION,
     installs::CREDENTIALS,
     installs::PROXMOX,
     installs::TIMEOUTS,
