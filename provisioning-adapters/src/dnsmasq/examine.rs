@@ -36,10 +36,13 @@ pub async fn examine(config: &DnsmasqConfig, server: Option<i32>) -> Vec<Finding
     let program = preflight::program(&config.program);
     let own = preflight::own_address(&config.interface, config.subnet);
     let mut findings = vec![
-        finding("dnsmasq", match &program {
-            Ok(program) => version(program).await,
-            Err(fault) => Err(told(fault)),
-        }),
+        finding(
+            "dnsmasq",
+            match &program {
+                Ok(program) => version(program).await,
+                Err(fault) => Err(told(fault)),
+            },
+        ),
         finding("interface", own.as_ref().map(|own| format!("{} is {own}", config.interface)).map_err(told)),
         finding("capabilities", capabilities(server)),
         finding("boot-programs", programs(&config.programs)),
@@ -91,7 +94,8 @@ fn programs(folder: &Path) -> Result<String, String> {
     if !faults.is_empty() {
         return Err(format!("{}; Debian 13's package ipxe has them all", faults.join("; ")));
     }
-    let version = found.version.map_or_else(|| "of a version that is not told".to_owned(), |version| version.to_string());
+    let version =
+        found.version.map_or_else(|| "of a version that is not told".to_owned(), |version| version.to_string());
     Ok(format!("iPXE {version}: {}", names.join(", ")))
 }
 
@@ -174,13 +178,13 @@ mod tests {
     fn a_file_that_is_no_boot_program_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
-        let efi = [b"MZ".as_slice(), &[0; 70_000]].concat();
+        let efi = [b"MZ".to_vec(), vec![0; 70_000]].concat();
         assert!(programs(dir.path()).unwrap_err().contains("apt-get install ipxe"));
         for name in ["snponly.efi", "ipxe.efi", "undionly.kpxe"] {
             write(name, &efi);
         }
         assert!(programs(dir.path()).unwrap().contains("ipxe.efi, snponly.efi, undionly.kpxe"));
-        write("snponly.efi", &[0; 70_000]);
+        write("snponly.efi", &vec![0; 70_000]);
         assert!(programs(dir.path()).unwrap_err().contains("snponly.efi is no EFI program"));
         write("snponly.efi", b"MZ");
         assert!(programs(dir.path()).unwrap_err().contains("snponly.efi has 2 bytes"));

@@ -42,9 +42,9 @@ pub use config::{
 pub use examine::{Finding, examine};
 pub use fault::DnsmasqFault;
 pub use holders::Holder;
-pub use offers::{Offer, dhcp_offers};
 pub use hosts::{hosts_file, read_hosts_file};
 pub use log::{LogReader, Said};
+pub use offers::{Offer, dhcp_offers};
 pub use preflight::{default_run_dir, own_address};
 pub use process::Supervisor;
 pub use programs::{BOOT_CLIENTS, BootClient, BootPrograms, Fetched, IpxeVersion, Program};

@@ -61,7 +61,8 @@ pub fn dhcp_offers(interface: &InterfaceName, wait: Duration) -> io::Result<Vec<
 fn mac_of(interface: &InterfaceName) -> io::Result<MacAddr> {
     let own = getifaddrs()?.filter(|found| found.interface_name == interface.as_str());
     let mut links = own.filter_map(|found| found.address?.as_link_addr()?.addr());
-    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{interface} is not there, or has no MAC address"));
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, format!("{interface} is not there, or has no MAC address"));
     MacAddr::new(links.next().ok_or_else(missing)?).map_err(io::Error::other)
 }
 

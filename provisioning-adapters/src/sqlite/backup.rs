@@ -136,10 +136,13 @@ fn copy(
     on_rows: &mut dyn FnMut(u64, u64),
 ) -> Result<MadeBackup, BackupError> {
     let version = version_of(database)?;
-    let mut copy = Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut copy =
+        Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     copy.busy_timeout(BUSY_TIMEOUT)?;
     // A draft that comes to nothing is thrown away: it needs no journal, and the disk is waited for once, at its end.
-    for (name, value) in [("page_size", "4096"), ("synchronous", "off"), ("temp_store", "memory"), ("foreign_keys", "off")] {
+    for (name, value) in
+        [("page_size", "4096"), ("synchronous", "off"), ("temp_store", "memory"), ("foreign_keys", "off")]
+    {
         copy.pragma_update(None, name, value)?;
     }
     copy.pragma_update_and_check(None, "journal_mode", "memory", |_| Ok(()))?;
@@ -173,9 +176,12 @@ fn version_of(database: &Path) -> Result<u32, BackupError> {
 
 /// Tables first, then their rows, then indexes and all else.
 fn copy_rows(tx: &Connection, on_rows: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64), BackupError> {
-    let objects = "SELECT type, name, sql FROM live.sqlite_schema WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'";
-    let objects: Vec<(String, String, String)> =
-        tx.prepare(objects)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    let objects =
+        "SELECT type, name, sql FROM live.sqlite_schema WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'";
+    let objects: Vec<(String, String, String)> = tx
+        .prepare(objects)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
     let (tables, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|(kind, ..)| kind == "table");
     let mut total = 0;
     for (_, name, sql) in &tables {
@@ -200,7 +206,9 @@ fn copy_rows(tx: &Connection, on_rows: &mut dyn FnMut(u64, u64)) -> Result<(u64,
             }
         }
     }
-    tx.execute_batch("DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence")?;
+    tx.execute_batch(
+        "DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence",
+    )?;
     for (.., sql) in &others {
         tx.execute_batch(sql)?;
     }
@@ -221,7 +229,8 @@ fn copy_table(tx: &Connection, name: &str) -> Result<u64, BackupError> {
             (_, column) => format!("l.\"{column}\""),
         })
         .collect();
-    let rows = tx.execute(&format!("INSERT INTO main.\"{name}\" SELECT {} FROM live.\"{name}\" l", wanted.join(", ")), [])?;
+    let rows =
+        tx.execute(&format!("INSERT INTO main.\"{name}\" SELECT {} FROM live.\"{name}\" l", wanted.join(", ")), [])?;
     Ok(rows as u64)
 }
 

@@ -76,8 +76,7 @@ fn look_inside(connection: &Connection, found: &mut Examined) -> Result<Option<S
     }
     let latest: Option<i64> = connection.query_row("SELECT max(at) FROM journal", [], |row| row.get(0)).map_err(sql)?;
     found.latest = latest.map(Timestamp::from_millis);
-    found.sealed_keys =
-        connection.query_row("SELECT count(*) FROM sealed_keys", [], counted).map_err(sql)?;
+    found.sealed_keys = connection.query_row("SELECT count(*) FROM sealed_keys", [], counted).map_err(sql)?;
     found.images = reads::images(connection)?;
     foreign_problem(connection).map_err(sql)
 }

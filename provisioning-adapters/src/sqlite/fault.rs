@@ -50,16 +50,8 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// What a failed commit comes to; `source` is the same error, shared by all whom it hits.
-pub(super) fn failure(error: &rusqlite::Error, source: BoxError) -> StoreError {
-    match write_trouble(error) {
-        Some(trouble) => StoreError::Unwritable { trouble, source },
-        None => StoreError::Unavailable { retry: retry(error), source },
-    }
-}
-
 /// What is wrong with the disk, when that is what it is.
-fn write_trouble(error: &rusqlite::Error) -> Option<WriteTrouble> {
+pub(super) fn write_trouble(error: &rusqlite::Error) -> Option<WriteTrouble> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some(WriteTrouble::Full),
         ErrorCode::ReadOnly => Some(WriteTrouble::ReadOnly),

@@ -40,7 +40,8 @@ fn entries(tx: &Connection, before: i64, at_most: i64) -> Result<usize, Fault> {
         .query_row([end, at_most], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(to) = to else { return Ok(0) };
     tx.prepare_cached(&format!("DELETE FROM journal WHERE seq IN ({old})"))?.execute([end, at_most])?;
-    let sql = "INSERT INTO pruned (row, seq) VALUES (1, ?1) ON CONFLICT (row) DO UPDATE SET seq = max(seq, excluded.seq)";
+    let sql =
+        "INSERT INTO pruned (row, seq) VALUES (1, ?1) ON CONFLICT (row) DO UPDATE SET seq = max(seq, excluded.seq)";
     tx.prepare_cached(sql)?.execute([to])?;
     Ok(usize::try_from(count).unwrap_or(0))
 }

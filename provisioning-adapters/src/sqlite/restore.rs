@@ -116,8 +116,10 @@ pub fn read_backup(path: &Path) -> Result<BackupContents, RestoreError> {
         hosts: count("hosts")?,
         entries: count("journal")?,
         running: backup.prepare(running)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?,
-        images: reads::images(&backup)
-            .map_err(|fault| RestoreError::Damaged { path: path.to_owned(), problem: StoreError::from(fault).to_string() })?,
+        images: reads::images(&backup).map_err(|fault| RestoreError::Damaged {
+            path: path.to_owned(),
+            problem: StoreError::from(fault).to_string(),
+        })?,
     })
 }
 
@@ -137,11 +139,13 @@ pub fn unpack_backup(backup: &Path, at: &Path) -> Result<(), RestoreError> {
     let mut to = to.write(true).create_new(true).mode(0o600).open(at).map_err(failed(at))?;
     io::copy(&mut from, &mut to).map_err(failed(at))?;
     drop(to);
-    let database = Connection::open_with_flags(at, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let database =
+        Connection::open_with_flags(at, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     database.execute_batch("DROP TABLE backup")?;
     database.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     drop(database);
-    Ok(drop(connect::writer_without_copy(at)?))
+    connect::writer_without_copy(at)?;
+    Ok(())
 }
 
 /// Puts `new`, which nobody has open, in the place of `database`, and what was there at `aside`; both lie in one folder.

@@ -35,7 +35,7 @@ fn faults(findings: &[Finding]) -> Vec<&'static str> {
 #[test]
 fn what_dnsmasq_needs_is_looked_at_without_starting_it() {
     let Some(lan) = Lan::new() else { return };
-    let program = [b"MZ".as_slice(), &[0; 70_000]].concat();
+    let program = [b"MZ".to_vec(), vec![0; 70_000]].concat();
     for name in ["undionly.kpxe", "snponly.efi", "ipxe.efi", "ipxe-arm64.efi"] {
         std::fs::write(lan.folder().join("ipxe").join(name), &program).unwrap();
     }

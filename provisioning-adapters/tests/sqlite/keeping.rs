@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use provisioning_adapters::sqlite::{
-    BackupError, BackupNote, MadeBackup, OpenError, RestoreError, SqliteStore, back_up, examine, put_in_place, read_backup,
-    unpack_backup,
+    BackupError, BackupNote, MadeBackup, OpenError, RestoreError, SqliteStore, back_up, examine, put_in_place,
+    read_backup, unpack_backup,
 };
 use provisioning_core::conformance::Checked;
 use provisioning_core::conformance::sample::{
@@ -52,7 +52,9 @@ async fn a_backup_holds_all_rows_and_no_key_nor_a_token_that_opens_something() -
     // The first half of a token is its operation's id.
     let token = store.operation(operation_id(1)).await?.ok_or("it runs")?.token.expose();
     let (nonce, sealed): (Vec<u8>, Vec<u8>) =
-        fixture.raw().query_row("SELECT nonce, ciphertext FROM sealed_keys", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        fixture
+            .raw()
+            .query_row("SELECT nonce, ciphertext FROM sealed_keys", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (file, made) = backed_up(&fixture, "backup")?;
     assert_eq!((made.running, made.size_bytes), (1, fs::metadata(&file)?.len()));
     assert_eq!(fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
@@ -165,7 +167,10 @@ async fn what_is_no_whole_backup_of_a_known_release_is_refused_and_says_why() ->
     let mut newer = whole.clone();
     newer[63] = 99;
     let error = refusal(&newer)?;
-    assert!(matches!(error, RestoreError::Newer { found: 99, .. }) && error.to_string().contains("version 99"), "{error}");
+    assert!(
+        matches!(error, RestoreError::Newer { found: 99, .. }) && error.to_string().contains("version 99"),
+        "{error}"
+    );
     fs::write(&file, &whole)?;
     let error = SqliteStore::open(&file).expect_err("a server does not start on a backup");
     assert!(matches!(error, OpenError::Backup { .. }) && error.to_string().contains("provisioning restore"), "{error}");

@@ -29,9 +29,7 @@ pub use journal::{
     a_reader_never_skips_an_entry, audited_entries_are_found_by_themselves, entries_are_found_by_host_and_operation,
     the_journal_keeps_the_order_of_commits,
 };
-pub use pruning::{
-    pruning_drops_the_oldest_and_tells_up_to_where, pruning_keeps_the_last_operation_of_each_host,
-};
+pub use pruning::{pruning_drops_the_oldest_and_tells_up_to_where, pruning_keeps_the_last_operation_of_each_host};
 pub use work::{
     an_image_in_use_stays, an_image_is_kept_once_per_digest, rescheduling_settled_work_changes_nothing,
     the_default_image_is_the_one_chosen_last, work_is_listed_by_due_time,

@@ -6,8 +6,8 @@ use crate::machine::HostState;
 use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
 use crate::netboot::DiscoveredMachine;
 use crate::ports::{
-    Change, Committed, Happening, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Revision,
-    StoreError, Work, WorkId,
+    Change, Committed, Happening, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned,
+    Revision, StoreError, Work, WorkId,
 };
 
 /// All tables.
@@ -186,9 +186,9 @@ impl Rows {
     pub(super) fn journal(&self, query: &JournalQuery) -> Vec<JournalEntry> {
         // Places rise; entries that were pruned leave gaps.
         let start = self.journal.partition_point(|entry| entry.seq <= query.after);
-        let end = query.before.map_or(self.journal.len(), |before| {
-            self.journal.partition_point(|entry| entry.seq < before).max(start)
-        });
+        let end = query
+            .before
+            .map_or(self.journal.len(), |before| self.journal.partition_point(|entry| entry.seq < before).max(start));
         let wanted = |entry: &&JournalEntry| {
             (!query.audit || matches!(entry.what, Happening::Audited(_)))
                 && query.host.is_none_or(|host| entry.host == Some(host))

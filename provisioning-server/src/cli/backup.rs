@@ -17,7 +17,8 @@ use super::{ask, table};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, write_private};
 use crate::wire::upkeep::{
-    BackupContents, BackupError, BackupNote, back_up, end_restored, examine_database, put_in_place, read_backup, unpack_backup,
+    BackupContents, BackupError, BackupNote, back_up, end_restored, examine_database, put_in_place, read_backup,
+    unpack_backup,
 };
 
 pub(super) const BACKUP_HELP: &str = "A backup holds hosts, operations, the journal, the list of images, and the digests of \
@@ -28,7 +29,8 @@ Examples:
   provisioning backup /srv/backup/provisioning-$(date +%F).backup
   provisioning backup --force latest.backup --json";
 
-pub(super) const RESTORE_HELP: &str = "Stop the server first. What is there now is kept aside, beside the database. Operations \
+pub(super) const RESTORE_HELP: &str =
+    "Stop the server first. What is there now is kept aside, beside the database. Operations \
 that ran when the backup was made end as failed: their one-time keys are in no backup.
 
 Examples:
@@ -116,24 +118,23 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
 /// What is put in place of what, in words.
 fn what_will_be(contents: &BackupContents, database: &Path) -> String {
     let BackupContents { note, hosts, entries, images, running, .. } = contents;
-    let mut text = format!(
-        "The backup was made at {} by {}: {hosts} hosts, {entries} journal entries, {} images.\n",
-        note.made_at,
-        note.made_by,
-        images.len()
-    );
+    let (made_at, made_by, images) = (note.made_at, &note.made_by, images.len());
+    let mut lines = vec![format!(
+        "The backup was made at {made_at} by {made_by}: {hosts} hosts, {entries} journal entries, {images} images."
+    )];
     if database.exists() {
         let latest = examine_database(database).ok().and_then(|found| found.latest);
         let latest = latest.map(|at| format!(", last written at {at},")).unwrap_or_default();
-        text += &format!(
-            "It takes the place of {}{latest} which is kept aside: what has happened since the backup is not in it.\n",
-            database.display()
-        );
+        let shown = database.display();
+        lines.push(format!(
+            "It takes the place of {shown}{latest} which is kept aside: what has happened since the backup is not in it."
+        ));
     }
     if !running.is_empty() {
-        text += &format!("Operations that ran then end as failed: {}.\n", running.join(", "));
+        lines.push(format!("Operations that ran then end as failed: {}.", running.join(", ")));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Where the database goes that is there now.

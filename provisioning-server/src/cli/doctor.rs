@@ -21,6 +21,7 @@ Examples:
   provisioning doctor --quick --json | jq '.checks[] | select(.state != \"ok\")'";
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct DoctorArgs {
     /// The configuration; without it as `serve` finds it.
     #[arg(long, value_name = "FILE")]

@@ -56,7 +56,10 @@ mod tests {
     fn a_certificate_is_told_before_it_ends() {
         let at = |days: i64| Timestamp::from_millis(1_790_000_000_000 + days * 86_400_000);
         let state = |ends| judge(at(0), ends, "").state;
-        assert_eq!([state(Some(at(30))), state(Some(at(3))), state(Some(at(0)))], [State::Ok, State::Warning, State::Failed]);
+        assert_eq!(
+            [state(Some(at(30))), state(Some(at(3))), state(Some(at(0)))],
+            [State::Ok, State::Warning, State::Failed]
+        );
         assert_eq!(state(None), State::Warning);
     }
 }

@@ -65,7 +65,9 @@ fn directory(dir: &Path, server: Option<i32>) -> Check {
         return Check::failed(NAME, found, "run this, and the server, as the directory's owner");
     }
     if let Err(errno) = access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
-        let what_to_do = format!("let its owner write to it (chmod 700 {shown}), and see that its file system is not mounted read-only");
+        let what_to_do = format!(
+            "let its owner write to it (chmod 700 {shown}), and see that its file system is not mounted read-only"
+        );
         return Check::failed(NAME, format!("{shown} cannot be written to: {errno}"), what_to_do);
     }
     if let Some(stranger) = foreign_file(dir, metadata.uid()) {
@@ -82,7 +84,8 @@ fn directory(dir: &Path, server: Option<i32>) -> Check {
 
 /// A file that a command of another user has made, such as root's.
 fn foreign_file(dir: &Path, owner: u32) -> Option<String> {
-    let files = ["provisioning.db", "provisioning.db-wal", "provisioning.db-shm", "vault.key", "tokens.json", "lock", "images"];
+    let files =
+        ["provisioning.db", "provisioning.db-wal", "provisioning.db-shm", "vault.key", "tokens.json", "lock", "images"];
     let foreign = |file: &&str| std::fs::symlink_metadata(dir.join(file)).is_ok_and(|found| found.uid() != owner);
     files.into_iter().find(foreign).map(str::to_owned)
 }
@@ -93,7 +96,7 @@ fn room(dir: &Path) -> Check {
     match statvfs(dir) {
         Err(errno) => Check::failed(NAME, format!("{}: {errno}", dir.display()), what_to_do),
         Ok(found) => {
-            let free = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
+            let free = found.blocks_available().saturating_mul(found.fragment_size());
             judge_room(free, found.files() > 0 && found.files_available() == 0, what_to_do)
         }
     }
@@ -102,11 +105,15 @@ fn room(dir: &Path) -> Check {
 fn judge_room(free: u64, is_out_of_files: bool, what_to_do: &str) -> Check {
     const NAME: &str = "disk-space";
     let found = format!("{} MiB are left for the data", free >> 20);
-    match free {
-        _ if is_out_of_files => Check::failed(NAME, "the file system can hold no more files", what_to_do),
-        ..ROOM_FAILED => Check::failed(NAME, found, what_to_do),
-        ..ROOM_WARNED => Check::warning(NAME, found, what_to_do),
-        _ => Check::ok(NAME, found),
+    if is_out_of_files {
+        return Check::failed(NAME, "the file system can hold no more files", what_to_do);
+    }
+    if free < ROOM_FAILED {
+        Check::failed(NAME, found, what_to_do)
+    } else if free < ROOM_WARNED {
+        Check::warning(NAME, found, what_to_do)
+    } else {
+        Check::ok(NAME, found)
     }
 }
 
@@ -131,7 +138,8 @@ fn database(path: &Path) -> (Check, Option<Examined>) {
     } else if let Some(damage) = &found.damage {
         Check::failed(NAME, format!("{shown} is damaged: {damage}"), restore)
     } else if found.is_newer() {
-        let text = format!("{shown} has version {}, and this release knows versions up to {}", found.version, found.known);
+        let text =
+            format!("{shown} has version {}, and this release knows versions up to {}", found.version, found.known);
         let what_to_do = "install the release that wrote it, or a later one; or restore the backup that was made beside it \
                           before it was changed (provisioning.db.before-v…)";
         Check::failed(NAME, text, what_to_do)
@@ -229,7 +237,10 @@ mod tests {
     #[test]
     fn a_disk_is_told_before_it_is_full() {
         let state = |free, out| judge_room(free, out, "make room").state;
-        assert_eq!([state(9 << 30, false), state(1 << 30, false), state(1 << 20, false)], [State::Ok, State::Warning, State::Failed]);
+        assert_eq!(
+            [state(9 << 30, false), state(1 << 30, false), state(1 << 20, false)],
+            [State::Ok, State::Warning, State::Failed]
+        );
         assert_eq!(state(9 << 30, true), State::Failed);
     }
 

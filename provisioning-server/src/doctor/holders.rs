@@ -17,7 +17,8 @@ pub(super) struct Listener {
 /// All processes that have a socket open which listens on `address`, or on its port on all addresses. Of processes of
 /// other users only root is told: then the list is empty though somebody listens.
 pub(super) fn listeners(address: SocketAddr) -> Vec<Listener> {
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let tables =
+        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let sockets = tables.iter().flat_map(|table| sockets(table));
     let meant = sockets.filter(|(at, _)| {
         let covers = at.ip().is_unspecified() || address.ip().is_unspecified() || at.ip() == address.ip();

@@ -57,7 +57,9 @@ fn fault(folder: &Path, image: &Image, quick: bool, progress: &ProgressBar) -> O
     }
     match digest(&path, progress) {
         Ok(found) if found == image.sha256 => None,
-        Ok(found) => Some(format!("{name}: {} has the SHA-256 {found}: it was changed since it was imported", path.display())),
+        Ok(found) => {
+            Some(format!("{name}: {} has the SHA-256 {found}: it was changed since it was imported", path.display()))
+        }
         Err(error) => Some(format!("{name}: {} cannot be read: {error}", path.display())),
     }
 }

@@ -142,7 +142,11 @@ fn configuration(config: &Config) -> Check {
     let path = config.path.display();
     if config.server_types.is_empty() {
         let found = format!("{} names no server type", config.server_types_file.display());
-        return Check::warning("configuration", found, "describe your hardware there: no host can be registered without");
+        return Check::warning(
+            "configuration",
+            found,
+            "describe your hardware there: no host can be registered without",
+        );
     }
     if config.warnings.is_empty() {
         return Check::ok("configuration", format!("{path}, {} server types", config.server_types.len()));

@@ -35,9 +35,13 @@ fn remedy(about: &str) -> &'static str {
         "dnsmasq" => "install dnsmasq (Debian: apt-get install dnsmasq-base), or set pxe.dnsmasq to where it is",
         "interface" => "set pxe.interface, and pxe.subnet, to the LAN of the hosts (ip addr shows what there is)",
         "capabilities" => "run the server as root, or with the capabilities of its systemd unit",
-        "boot-programs" => "install iPXE's programs (Debian: apt-get install ipxe), or set pxe.ipxe_dir to where they are",
-        "dhcp-ports" => "stop what holds the port, or keep it off this interface; or leave DHCP to it: pxe.enabled: false, \
-                         then provisioning dhcp-snippet",
+        "boot-programs" => {
+            "install iPXE's programs (Debian: apt-get install ipxe), or set pxe.ipxe_dir to where they are"
+        }
+        "dhcp-ports" => {
+            "stop what holds the port, or keep it off this interface; or leave DHCP to it: pxe.enabled: false, \
+                         then provisioning dhcp-snippet"
+        }
         _ => "mend the keys below pxe",
     }
 }
@@ -76,7 +80,9 @@ fn judge(offers: &[Offer], ours: &Addresses, is_ours_on: bool) -> Check {
             format!("{lending} hands out addresses on the LAN, as this server does: machines get either one's"),
             "set pxe.mode: proxy, which leaves addresses to the other, or switch the other off on this LAN",
         ),
-        Addresses::Dhcp(_) if is_ours_on => Check::ok(LAN, "no other DHCP server answers, as it should be with pxe.mode: dhcp"),
+        Addresses::Dhcp(_) if is_ours_on => {
+            Check::ok(LAN, "no other DHCP server answers, as it should be with pxe.mode: dhcp")
+        }
         _ if lending.is_empty() => Check::warning(
             LAN,
             "no DHCP server offers an address: netbooting machines get none",
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn one_dhcp_server_hands_out_addresses_and_one_tells_what_to_boot() {
         let address = Ipv4Addr::new(10, 0, 0, 50);
-        let pool = Pool { first: address, last: address, lease_time: Duration::from_secs(3600), router: None, dns: vec![] };
+        let pool =
+            Pool { first: address, last: address, lease_time: Duration::from_secs(3600), router: None, dns: vec![] };
         let offer = |address: Option<Ipv4Addr>, boots| Offer { server: Ipv4Addr::new(10, 0, 0, 1), address, boots };
         let (lends, boots) = (offer(Some(address), false), offer(None, true));
         let (proxy, full) = (Addresses::Proxy, Addresses::Dhcp(pool));

@@ -9,8 +9,8 @@ use provisioning_core::model::BaseUrl;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::holders::{Listener, listeners as listening};
 use super::Check;
+use super::holders::{Listener, listeners as listening};
 use crate::config::Config;
 use crate::wire::upkeep::ask_member;
 
@@ -36,7 +36,10 @@ fn listener(name: &str, address: SocketAddr, server: Option<i32>) -> Check {
     // Of a socket unit the service manager holds the socket, whether the server runs or not.
     let is_ours = |held: &Listener| Some(held.pid) == server || (held.pid == 1 && held.command == "systemd");
     if let Some(ours) = held_by.iter().find(|held| is_ours(held)) {
-        return Check::ok(name, format!("{address} is held by {} (process {}), as it should be", ours.command, ours.pid));
+        return Check::ok(
+            name,
+            format!("{address} is held by {} (process {}), as it should be", ours.command, ours.pid),
+        );
     }
     if let Some(other) = held_by.first() {
         let found = format!("{address} is taken by process {} ({})", other.pid, other.command);
@@ -44,7 +47,9 @@ fn listener(name: &str, address: SocketAddr, server: Option<i32>) -> Check {
     }
     match TcpListener::bind(address) {
         Ok(_) if server.is_some() => {
-            let found = format!("nothing listens on {address}, though the server runs: it was started with another configuration");
+            let found = format!(
+                "nothing listens on {address}, though the server runs: it was started with another configuration"
+            );
             Check::warning(name, found, "restart the server")
         }
         Ok(_) => Check::ok(name, format!("{address} is free")),
@@ -61,7 +66,9 @@ fn refused(name: &str, key: &str, address: SocketAddr, error: &io::Error) -> Che
             format!("give {key} an address that this machine has (ip addr), or 0.0.0.0 for all of them")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("give {key} a port from 1024 up, or the server CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=)")
+            format!(
+                "give {key} a port from 1024 up, or the server CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=)"
+            )
         }
         _ => format!("mend {key}"),
     };
@@ -86,11 +93,15 @@ pub(super) async fn public_url(config: &Config) -> Check {
             return Check::failed(NAME, format!("{url} leads nowhere: the name server does not answer"), what_to_do);
         }
     };
-    let own: Vec<IpAddr> = getifaddrs().into_iter().flatten().filter_map(|interface| {
-        let address = interface.address?;
-        let four = address.as_sockaddr_in().map(|four| IpAddr::from(four.ip()));
-        four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::from(six.ip())))
-    }).collect();
+    let own: Vec<IpAddr> = getifaddrs()
+        .into_iter()
+        .flatten()
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let four = address.as_sockaddr_in().map(|four| IpAddr::from(four.ip()));
+            four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::from(six.ip())))
+        })
+        .collect();
     let shown = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if found.iter().any(|address| own.contains(address) || address.is_loopback()) {
         return Check::ok(NAME, format!("{url} leads to {shown}, which is this machine"));

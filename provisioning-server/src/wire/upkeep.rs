@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use provisioning_adapters::dnsmasq::{DnsmasqConfig, default_run_dir, dhcp_offers, examine as examine_dnsmasq, own_address};
+use provisioning_adapters::dnsmasq::{
+    DnsmasqConfig, default_run_dir, dhcp_offers, examine as examine_dnsmasq, own_address,
+};
 use provisioning_adapters::sqlite::SqliteStore;
 use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::{ClusterMemberError, HostRecord};
 
 pub use provisioning_adapters::dnsmasq::{Finding, Offer};
 pub use provisioning_adapters::sqlite::{
-    BackupContents, BackupError, BackupNote, Examined, MadeBackup, back_up, examine as examine_database, put_in_place, read_backup,
-    unpack_backup,
+    BackupContents, BackupError, BackupNote, Examined, MadeBackup, back_up, examine as examine_database, put_in_place,
+    read_backup, unpack_backup,
 };
 
 use crate::config::Config;

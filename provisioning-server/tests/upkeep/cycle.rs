@@ -126,7 +126,9 @@ async fn a_restore_names_what_is_lost_and_keeps_it_aside() -> Checked {
         .filter(|name| name.starts_with("provisioning.db."))
         .collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
-    let names: i64 = rusqlite::Connection::open(site.data(&kept[0]))?.query_row("SELECT count(*) FROM hosts", [], |row| row.get(0))?;
+    let names: i64 =
+        rusqlite::Connection::open(site.data(&kept[0]))?
+            .query_row("SELECT count(*) FROM hosts", [], |row| row.get(0))?;
     assert_eq!(names, 1, "the host that came later is in what was kept");
     Ok(())
 }

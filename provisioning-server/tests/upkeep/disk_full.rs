@@ -27,18 +27,24 @@ struct Server {
 }
 
 impl Server {
+    /// On a file system in memory.
     async fn start() -> Self {
+        Self::start_on("mount -t tmpfs -o size=12m,mode=700 tmpfs data").await.expect("memory can be mounted")
+    }
+
+    /// On what `mount` puts over the data directory; `None` when the machine cannot do that.
+    async fn start_on(mount: &str) -> Option<Self> {
         let site = Site::new();
         site.reconfigure("credentials:", &format!("auth:\n  admin_token: {TOKEN}\ncredentials:"));
         let script = format!(
-            "mount -t tmpfs -o size=12m,mode=700 tmpfs data && exec {} serve 2> log",
+            "{{ {mount}; }} > /dev/null 2>&1 || {{ echo cannot mount > log; exit; }}; chmod 700 data; exec {} serve 2> log",
             env!("CARGO_BIN_EXE_provisioning")
         );
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", &script]).current_dir(site.dir.path()).stdin(Stdio::null());
         let server = Self { child: command.spawn().unwrap(), site, http: Client::new() };
-        server.until(async || server.log().contains("serving")).await;
-        server
+        server.until(async || ["serving", "cannot mount"].iter().any(|word| server.log().contains(word))).await;
+        (!server.log().contains("cannot mount")).then_some(server)
     }
 
     fn log(&self) -> String {
@@ -144,7 +150,10 @@ async fn a_full_disk_holds_everybody_and_room_lets_them_go_on() {
     assert_eq!(script.status(), StatusCode::OK);
     assert_eq!(server.phase("pve-0001").await, "pxe_booted");
     let page: Value = server.call(Method::GET, "/api/hosts?limit=1000", None).await.json().await.unwrap();
-    assert!(page["hosts"].as_array().unwrap().len().min(999) == usize::from(n).min(999), "those that were told so are there");
+    assert!(
+        page["hosts"].as_array().unwrap().len().min(999) == usize::from(n).min(999),
+        "those that were told so are there"
+    );
     assert_eq!(examine_database(&server.data("provisioning.db")).unwrap().damage, None);
     let log = server.log();
     assert_eq!(log.matches("the database takes no writes: the disk is full").count(), 1, "it is said once: {log}");
@@ -159,6 +168,30 @@ fn other_iso(site: &Site) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
+/// What a kernel does with a disk that fails: the file system becomes read-only under its users.
+#[tokio::test]
+async fn a_disk_that_becomes_read_only_is_told_as_that_and_reading_goes_on() {
+    if !has_namespaces() {
+        return;
+    }
+    let mount = "truncate -s 24M disk && mkfs.ext4 -q disk && mount -o loop disk data";
+    let Some(server) = Server::start_on(mount).await else {
+        return eprintln!("NOT CHECKED on a disk of its own: this needs a loop device and ext4");
+    };
+    assert_eq!(server.register(1).await.status(), StatusCode::CREATED);
+    let abort = format!("mount -o remount,abort {}", server.site.data("").display());
+    let pid = server.child.id().to_string();
+    let entered = Command::new("nsenter").args(["-t", &pid, "-m", "sh", "-c", &abort]).status().unwrap();
+    assert!(entered.success());
+    let refused = server.register(2).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["type"], "/api/problems/not-writable");
+    assert!(problem["detail"].as_str().unwrap().contains("the file system is read-only"), "{problem}");
+    assert!(problem["what_to_do"].as_str().unwrap().contains("mount it for writing"), "{problem}");
+    assert_eq!(server.phase("pve-0001").await, "registered", "reading goes on");
+}
+
 #[test]
 fn a_read_only_disk_is_named_at_the_start_and_nothing_is_changed() {
     if !has_namespaces() {
@@ -169,7 +202,8 @@ fn a_read_only_disk_is_named_at_the_start_and_nothing_is_changed() {
         "mount --bind data data && mount -o remount,ro,bind data && exec {} serve",
         env!("CARGO_BIN_EXE_provisioning")
     );
-    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).current_dir(site.dir.path()).output().unwrap();
+    let output =
+        Command::new("unshare").args(["-m", "sh", "-c", &script]).current_dir(site.dir.path()).output().unwrap();
     let said = super::site::text(&output);
     assert!(!output.status.success() && said.contains("Read-only file system"), "{said}");
     assert!(said.contains(&*Path::new("data").to_string_lossy()), "{said}");

@@ -12,6 +12,9 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The check of the disk's room.
+pub(crate) const ROOM: &str = "disk-space";
+
 /// A site in a directory that goes away with it.
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
@@ -84,7 +87,10 @@ impl Site {
 
     /// What the doctor finds, and its exit code.
     pub(crate) fn doctor(&self, args: &[&str]) -> (Vec<Found>, i32) {
-        found(&self.run(&[&["doctor", "--json"], args].concat()))
+        let (mut faults, code) = found(&self.run(&[&["doctor", "--json"], args].concat()));
+        let machines = faults.extract_if(.., |fault| fault.name == ROOM).count();
+        // How much room the machine has that runs the tests is not theirs.
+        (faults.clone(), if machines > 0 && faults.is_empty() { 0 } else { code })
     }
 }
 
@@ -108,7 +114,8 @@ pub(crate) struct Found {
 
 /// All checks of a report that did not come out well, and the exit code.
 pub(crate) fn found(output: &Output) -> (Vec<Found>, i32) {
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)));
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)));
     let checks = report["checks"].as_array().unwrap().iter();
     let bad = checks.filter(|check| !matches!(check["state"].as_str(), Some("ok" | "skipped")));
     let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
@@ -124,7 +131,8 @@ pub(crate) fn found(output: &Output) -> (Vec<Found>, i32) {
 #[expect(clippy::print_stderr, reason = "a test that checks nothing shall say so")]
 pub(crate) fn has_namespaces() -> bool {
     let tools = ["unshare", "mount", "ip"];
-    let is_there = |tool: &&str| ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(tool).exists());
+    let is_there =
+        |tool: &&str| ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(tool).exists());
     let able = geteuid().is_root() && tools.iter().all(is_there);
     if !able {
         let why = "NOT CHECKED in a namespace: this needs root, util-linux and iproute2";
