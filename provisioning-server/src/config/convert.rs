@@ -23,6 +23,10 @@ use super::{
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
                                   file and name that under credentials.root_password_hash_file";
 
+/// A hundred years.
+const RETENTION_DAYS_MAX: u32 = 36_500;
+const RETENTION_DAYS: &str = "1 to 36500, or 0 for ever";
+
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
     let types_file = root.path("server_types_file").unwrap_or_else(|| reader.path("server-types.yaml"));
@@ -88,11 +92,17 @@ fn images(mut section: Section<'_>) -> Option<usize> {
 
 /// `retention`: how long the past is kept; 0 keeps it for ever.
 fn retention(mut section: Section<'_>) -> Retention {
-    let days = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
     let default = Retention::default();
-    let range = "days from 1 up, or 0 for ever";
-    let journal = section.number("journal_days", range).map_or(default.journal, days);
-    let artefacts = section.number("artefacts_days", range).map_or(default.artefacts, days);
+    let mut kept = |key: &str, default| match section.number::<u32>(key, RETENTION_DAYS) {
+        None => default,
+        Some(0) => None,
+        Some(days) if days > RETENTION_DAYS_MAX => {
+            section.fault(key, format!("{days} is not a whole number from {RETENTION_DAYS}"), None);
+            default
+        }
+        Some(days) => Some(Duration::from_secs(u64::from(days) * 24 * 3600)),
+    };
+    let (journal, artefacts) = (kept("journal_days", default.journal), kept("artefacts_days", default.artefacts));
     section.finish();
     Retention { journal, artefacts }
 }
