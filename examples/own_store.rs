@@ -18,8 +18,8 @@ use provisioning_core::model::{
 };
 use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
-    WorkId,
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Revision, Store,
+    StoreError, Work, WorkId,
 };
 use tokio::sync::Mutex;
 
@@ -37,6 +37,7 @@ enum Write {
     InsertImage(Image, NewEntry),
     ChooseDefaultImage(ImageId, NewEntry),
     RemoveImage(ImageId, NewEntry),
+    Prune(Prune),
     KeepDiscovered(Box<DiscoveredMachine>, usize, Option<NewEntry>),
 }
 
@@ -61,6 +62,7 @@ impl LogStore {
                 Write::InsertImage(image, entry) => index.insert_image(image, entry.clone()).await?,
                 Write::ChooseDefaultImage(id, entry) => index.choose_default_image(*id, entry.clone()).await?,
                 Write::RemoveImage(id, entry) => index.remove_image(*id, entry.clone()).await?,
+                Write::Prune(prune) => drop(index.prune(prune).await?),
                 Write::KeepDiscovered(machine, at_most, entry) => {
                     index.keep_discovered(machine, *at_most, entry.clone()).await?;
                 }
@@ -195,6 +197,17 @@ impl Store for LogStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         self.index.last_seq().await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        let mut log = self.log.0.lock().await;
+        let pruned = self.index.prune(prune).await?;
+        log.push(Write::Prune(*prune));
+        Ok(pruned)
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        self.index.pruned_to().await
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {

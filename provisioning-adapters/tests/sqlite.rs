@@ -3,6 +3,10 @@
 
 #[path = "sqlite/damage.rs"]
 mod damage;
+#[path = "sqlite/keeping.rs"]
+mod keeping;
+#[path = "sqlite/migrations.rs"]
+mod migrations;
 #[path = "sqlite/opening.rs"]
 mod opening;
 #[path = "sqlite/together.rs"]

@@ -17,7 +17,7 @@ use provisioning_core::machine::Policy;
 use provisioning_core::model::{
     Cluster, DiskSelection, DiskSetup, Filesystem, JoinSecret, LvmOptions, Secret, ServerType, Site,
 };
-use provisioning_core::orchestrator::Orchestrator;
+use provisioning_core::orchestrator::{Orchestrator, Retention};
 use provisioning_core::ports::EntropyExt as _;
 use provisioning_sim::real::fleet::{ClusterOptions, Fleet, FleetEvent, FleetOptions, Summary};
 use provisioning_sim::real::host::{HostEvent, Timing};
@@ -188,6 +188,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         api_token: None,
         policy: Policy::default(),
         infrastructure: None,
+        retention: Retention::default(),
         max_streams: None,
         pxe: PxeConfig::default(),
         auth,

@@ -20,6 +20,7 @@ pub mod config;
 pub mod data_dir;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod file_watch;
 pub mod hardening;
 pub mod http;
@@ -28,6 +29,7 @@ pub mod logging;
 pub mod netboot;
 pub mod notify;
 pub mod plan_log;
+mod retention;
 pub mod server;
 mod server_types_reload;
 pub mod setup;

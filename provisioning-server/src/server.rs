@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{ServerType, Site};
-use provisioning_core::orchestrator::{Orchestrator, Ports};
+use provisioning_core::orchestrator::{Orchestrator, Ports, Retention};
 use provisioning_core::ports::chain;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, mpsc, watch};
@@ -259,6 +259,19 @@ impl Running {
                 biased;
                 () = stopped(stopping.clone()) => {}
                 () = attend(notifier, watchdog, app) => stopped(stopping).await,
+            }
+        });
+    }
+
+    /// Drops what is older than it is kept, from now on.
+    pub fn retain(&mut self, retention: Retention) {
+        let keeping = crate::retention::keep(Arc::clone(&self.app.orchestrator), retention);
+        let stopping = self.app.stopping.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped(stopping) => {}
+                () = keeping => {}
             }
         });
     }

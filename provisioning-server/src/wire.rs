@@ -1,5 +1,7 @@
 //! Where adapters meet the core: the only place that names concrete ones.
 
+pub mod upkeep;
+
 use std::path::Path;
 use std::sync::Arc;
 

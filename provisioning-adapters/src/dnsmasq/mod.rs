@@ -19,6 +19,7 @@
 
 mod adapter;
 mod config;
+mod examine;
 mod fault;
 mod files;
 mod holders;
@@ -26,6 +27,7 @@ mod hosts;
 mod log;
 mod log_lines;
 mod neighbours;
+mod offers;
 mod preflight;
 mod process;
 mod programs;
@@ -37,10 +39,12 @@ pub use adapter::Dnsmasq;
 pub use config::{
     Addresses, ConfigPath, DnsmasqConfig, InterfaceName, ParseConfigError, Pool, PoolError, RespondTo, UserName,
 };
+pub use examine::{Finding, examine};
 pub use fault::DnsmasqFault;
 pub use holders::Holder;
 pub use hosts::{hosts_file, read_hosts_file};
 pub use log::{LogReader, Said};
+pub use offers::{Offer, dhcp_offers};
 pub use preflight::{default_run_dir, own_address};
 pub use process::Supervisor;
 pub use programs::{BOOT_CLIENTS, BootClient, BootPrograms, Fetched, IpxeVersion, Program};

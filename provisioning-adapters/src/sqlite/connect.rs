@@ -4,11 +4,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use provisioning_core::model::Timestamp;
 use provisioning_core::ports::BoxError;
 use rusqlite::{Connection, OpenFlags};
 
+use super::backup::{BackupError, BackupNote, back_up};
+use super::draft::suffixed;
 use super::schema::{self, Found};
 
 /// How long a connection waits for another process' lock before it says busy.
@@ -55,6 +58,23 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a backup.
+    #[error("the file {path} is a backup: `provisioning restore` makes a database of it")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its tables have to be changed, and no copy of it could be made before.
+    #[error("the database {path} is of an older release, and it is not changed before there is a copy of it at {copy}")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The copy.
+        copy: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<BackupError>,
+    },
     /// SQLite could not read or write it.
     #[error("the database {path} could not be opened")]
     Sqlite {
@@ -67,15 +87,57 @@ pub enum OpenError {
 }
 
 /// The connection that writes, on a file that exists with mode 0600 and has all tables.
+///
+/// Before its tables are changed a backup of it is made beside it, so that the release before can be gone back to.
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    open_writer(path, keep_a_copy)
+}
+
+/// The same, for a file of which there is a backup.
+pub(super) fn writer_without_copy(path: &Path) -> Result<Connection, OpenError> {
+    open_writer(path, |_, _| Ok(()))
+}
+
+fn open_writer(
+    path: &Path,
+    before_migration: impl FnOnce(&Path, usize) -> Result<(), OpenError>,
+) -> Result<Connection, OpenError> {
     protect(path)?;
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.into(), source: source.into() };
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
     // Nothing is written to a file before it is known to be ours.
-    refuse_others(path, schema::look(&connection).map_err(sqlite)?)?;
+    // In one read: another process may be making the tables right now.
+    let found = connection.unchecked_transaction().and_then(|tx| schema::look(&tx)).map_err(sqlite)?;
+    refuse_others(path, found)?;
+    if let Found::Ours(version @ 1..) = found
+        && version < schema::VERSION as usize
+    {
+        before_migration(path, version)?;
+    }
     durable(&connection).map_err(sqlite)?;
     refuse_others(path, schema::migrate(&mut connection).map_err(sqlite)?)?;
     Ok(connection)
+}
+
+/// Makes a backup of a database of version `found` beside it.
+fn keep_a_copy(path: &Path, found: usize) -> Result<(), OpenError> {
+    let copy = suffixed(path, &format!(".before-v{}", schema::VERSION));
+    let made_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let note = BackupNote {
+        made_at: Timestamp::from_millis(i64::try_from(made_at.as_millis()).unwrap_or(i64::MAX)),
+        made_by: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+        tokens: None,
+    };
+    match back_up(path, &copy, &note, true, &mut |_, _| ()) {
+        Ok(made) => {
+            tracing::info!(
+                copy = %copy.display(), from = found, to = schema::VERSION, rows = made.rows,
+                "the database is brought to this release's version; the copy of before is a backup to restore from"
+            );
+            Ok(())
+        }
+        Err(source) => Err(OpenError::Copy { path: path.into(), copy, source: Box::new(source) }),
+    }
 }
 
 /// A connection that only reads.
@@ -122,6 +184,7 @@ fn narrow(file: &Path) -> io::Result<()> {
 fn refuse_others(path: &Path, found: Found) -> Result<(), OpenError> {
     match found {
         Found::Empty | Found::Ours(_) => Ok(()),
+        Found::Backup(_) | Found::NewerBackup(_) => Err(OpenError::Backup { path: path.into() }),
         Found::Newer(found) => Err(OpenError::Newer { path: path.into(), found, known: schema::VERSION }),
         Found::Foreign => Err(OpenError::Foreign { path: path.into() }),
     }

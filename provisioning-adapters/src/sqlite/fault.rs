@@ -1,6 +1,6 @@
 //! What goes wrong inside, and how it is told in the ports' words.
 
-use provisioning_core::ports::{BoxError, Retry, StoreError, VaultError};
+use provisioning_core::ports::{BoxError, Retry, StoreError, VaultError, WriteTrouble};
 use rusqlite::ErrorCode;
 
 /// A fault of a read or a write, before it is known which port asked.
@@ -41,9 +41,22 @@ impl From<Fault> for StoreError {
             Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                 Self::BadChange { problem: error.to_string() }
             }
-            Fault::Sql(error) => Self::Unavailable { retry: retry(&error), source: error.into() },
+            Fault::Sql(error) => match write_trouble(&error) {
+                Some(trouble) => Self::Unwritable { trouble, source: error.into() },
+                None => Self::Unavailable { retry: retry(&error), source: error.into() },
+            },
             Fault::Unwritable(source) => Self::Unavailable { retry: Retry::Never, source },
         }
+    }
+}
+
+/// What is wrong with the disk, when that is what it is.
+pub(super) fn write_trouble(error: &rusqlite::Error) -> Option<WriteTrouble> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some(WriteTrouble::Full),
+        ErrorCode::ReadOnly => Some(WriteTrouble::ReadOnly),
+        ErrorCode::SystemIoFailure => Some(WriteTrouble::Failing),
+        _ => None,
     }
 }
 
@@ -51,6 +64,9 @@ impl From<Fault> for StoreError {
 pub(super) fn of_vault(error: StoreError) -> VaultError {
     match error {
         StoreError::Unavailable { retry, source } => VaultError::Unavailable { retry, source },
+        trouble @ StoreError::Unwritable { .. } => {
+            VaultError::Unavailable { retry: Retry::Later, source: trouble.into() }
+        }
         other => VaultError::Unavailable { retry: Retry::Never, source: other.into() },
     }
 }
@@ -92,7 +108,7 @@ mod tests {
     use super::*;
     use rusqlite::ffi;
 
-    fn failure(code: i32) -> rusqlite::Error {
+    fn sqlite(code: i32) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
     }
 
@@ -100,17 +116,33 @@ mod tests {
     fn trouble_of_the_disk_may_pass_and_refusals_do_not() {
         for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR, ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN]
         {
-            assert_eq!(retry(&failure(code)), Retry::Later, "{code}");
+            assert_eq!(retry(&sqlite(code)), Retry::Later, "{code}");
         }
         for code in [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_MISUSE, ffi::SQLITE_ERROR] {
-            assert_eq!(retry(&failure(code)), Retry::Never, "{code}");
+            assert_eq!(retry(&sqlite(code)), Retry::Never, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_disk_is_told_apart() {
+        for (code, expected) in [
+            (ffi::SQLITE_FULL, Some(WriteTrouble::Full)),
+            (ffi::SQLITE_READONLY, Some(WriteTrouble::ReadOnly)),
+            (ffi::SQLITE_IOERR, Some(WriteTrouble::Failing)),
+            (ffi::SQLITE_BUSY, None),
+        ] {
+            let trouble = match StoreError::from(Fault::from(sqlite(code))) {
+                StoreError::Unwritable { trouble, .. } => Some(trouble),
+                _ => None,
+            };
+            assert_eq!(trouble, expected, "{code}");
         }
     }
 
     #[test]
     fn a_damaged_file_is_corrupt_and_not_merely_away() {
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
-            let error = StoreError::from(Fault::from(failure(code)));
+            let error = StoreError::from(Fault::from(sqlite(code)));
             assert!(matches!(error, StoreError::Corrupt { table: "the file", .. }), "{error:?}");
         }
     }

@@ -9,17 +9,25 @@
 //! | `writer` | group commit: one connection, one transaction for all that wait |
 //! | `readers` | a few connections that only read |
 //! | `writes`, `reads`, `rows` | the SQL, and rows to values |
+//! | `pruning` | dropping what is old |
+//! | `backup`, `restore`, `draft` | copies without key material, and the way back |
+//! | `examine` | what is wrong with a file, found out without changing it |
 //! | `fault` | what goes wrong, in the ports' words |
 //!
 //! The file has mode 0600 because the tokens of operations stand in it as text; a token opens nothing any more
 //! once its operation has ended. One-time private keys are in it only in sealed form.
 
+mod backup;
 mod bookmarks;
 mod connect;
 mod discovered;
+mod draft;
+mod examine;
 mod fault;
+mod pruning;
 mod readers;
 mod reads;
+mod restore;
 mod rows;
 mod schema;
 mod seal;
@@ -28,7 +36,10 @@ mod vault;
 mod writer;
 mod writes;
 
+pub use backup::{BackupError, BackupNote, MadeBackup, back_up};
 pub use connect::OpenError;
+pub use examine::{Examined, examine};
+pub use restore::{BackupContents, RestoreError, put_in_place, read_backup, unpack_backup};
 pub use seal::{KeyFileError, SealingKey};
 pub use store::SqliteStore;
 pub use vault::SqliteVault;

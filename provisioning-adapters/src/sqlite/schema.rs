@@ -13,13 +13,16 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Written into the header of our files, so that no other program's file is taken for one: `prov`.
-const APPLICATION_ID: i32 = 0x7072_6f76;
+pub(super) const APPLICATION_ID: i32 = 0x7072_6f76;
+
+/// The same of backups: `prob`.
+pub(super) const BACKUP_APPLICATION_ID: i32 = 0x7072_6f62;
 
 /// The version that this program writes: the number of migrations.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED, DEFAULT_IMAGE, AUDIT_INDEX, BOOKMARKS];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DISCOVERED, DEFAULT_IMAGE, AUDIT_INDEX, BOOKMARKS, PRUNED];
 
 /// At most one row: the image that rebuilds take when none is named. It goes with its image.
 const DEFAULT_IMAGE: &str = "
@@ -145,6 +148,14 @@ CREATE TABLE bookmarks (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// At most one row: the last place of the journal whose entry was pruned.
+const PRUNED: &str = "
+CREATE TABLE pruned (
+    row INTEGER PRIMARY KEY CHECK (row = 1),
+    seq INTEGER NOT NULL
+) STRICT;
+";
+
 /// Whose file this is, and how new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -154,6 +165,10 @@ pub(super) enum Found {
     Ours(usize),
     /// Ours, of a version that this program does not know.
     Newer(i64),
+    /// A backup, of a version that this program can read or raise.
+    Backup(usize),
+    /// A backup of a version that this program does not know.
+    NewerBackup(i64),
     /// Another program's.
     Foreign,
 }
@@ -167,6 +182,8 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Found> {
         (0, Ok(0)) if tables == 0 => Found::Empty,
         (APPLICATION_ID, Ok(version)) if version <= MIGRATIONS.len() => Found::Ours(version),
         (APPLICATION_ID, Ok(_)) => Found::Newer(version),
+        (BACKUP_APPLICATION_ID, Ok(version)) if version <= MIGRATIONS.len() => Found::Backup(version),
+        (BACKUP_APPLICATION_ID, Ok(_)) => Found::NewerBackup(version),
         _ => Found::Foreign,
     })
 }
@@ -178,7 +195,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Found> {
     let done = match found {
         Found::Empty => 0,
         Found::Ours(version) => version,
-        Found::Newer(_) | Found::Foreign => return Ok(found),
+        Found::Newer(_) | Found::Foreign | Found::Backup(_) | Found::NewerBackup(_) => return Ok(found),
     };
     for migration in &MIGRATIONS[done..] {
         tx.execute_batch(migration)?;
@@ -213,6 +230,31 @@ mod tests {
         connection.pragma_update(None, "max_page_count", 4).unwrap();
         migrate(&mut connection).unwrap_err();
         assert_eq!(look(&connection).unwrap(), Found::Empty);
+    }
+
+    /// Tables, columns and indexes, as SQLite keeps their text.
+    fn declared(connection: &Connection) -> Vec<(String, String)> {
+        let sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_migration_that_was_released_is_never_edited() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sqlite");
+        let raised = empty();
+        for (version, migration) in (1..VERSION).zip(MIGRATIONS) {
+            raised.execute_batch(migration).unwrap();
+            let released = empty();
+            let dump = std::fs::read_to_string(folder.join(format!("v{version}.sql"))).unwrap();
+            released.execute_batch(&dump).unwrap();
+            assert_eq!(declared(&raised), declared(&released), "version {version}");
+            assert_eq!(look(&released).unwrap(), Found::Ours(version as usize));
+        }
+        raised.execute_batch(MIGRATIONS[VERSION as usize - 1]).unwrap();
+        let mut made = empty();
+        migrate(&mut made).unwrap();
+        assert_eq!(declared(&raised), declared(&made));
     }
 
     #[test]

@@ -11,10 +11,11 @@ use provisioning_core::model::{
 };
 use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
-    WorkId,
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Revision, Store,
+    StoreError, Work, WorkId, WriteTrouble,
 };
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use super::connect::{self, OpenError};
 use super::fault::Fault;
@@ -22,7 +23,7 @@ use super::readers::Readers;
 use super::seal::SealingKey;
 use super::vault::SqliteVault;
 use super::writer::{After, OnCommit, Writer};
-use super::{discovered, reads, writes};
+use super::{discovered, pruning, reads, writes};
 
 /// A store in one SQLite file. Clones share its connections.
 ///
@@ -70,6 +71,24 @@ impl SqliteStore {
     fn open_with(path: &Path, on_commit: Option<OnCommit>) -> Result<Self, OpenError> {
         let writer = Writer::new(connect::writer(path)?, on_commit);
         Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(writer) })
+    }
+
+    /// What keeps it from writing, as the last write or [`check_writable`](Self::check_writable) has found; `None` while
+    /// nothing does.
+    pub fn write_trouble(&self) -> watch::Receiver<Option<WriteTrouble>> {
+        self.writer.trouble()
+    }
+
+    /// Writes a page to the disk that says what it said before.
+    ///
+    /// # Errors
+    /// What a write would get now.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        self.write(After::Commit, |tx| {
+            let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok(tx.pragma_update(None, "user_version", version)?)
+        })
+        .await
     }
 
     /// The vault in the same file, sealed under `key`.
@@ -157,6 +176,15 @@ impl Store for SqliteStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         self.read(reads::last_seq).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        let prune = *prune;
+        self.write(After::Commit, move |tx| pruning::prune(tx, &prune)).await
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        self.read(pruning::pruned_to).await
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {

@@ -8,16 +8,20 @@
 //! A caller that gives up (its future is dropped) takes nothing back: what it has asked for is still done. So a
 //! machine's report is not lost because the machine has closed its connection.
 
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use provisioning_core::ports::StoreError;
+use provisioning_core::ports::{StoreError, WriteTrouble};
 use rusqlite::{Connection, TransactionBehavior, ffi};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::connect::BUSY_TIMEOUT;
-use super::fault::{Fault, retry, unavailable};
+use super::draft::suffixed;
+use super::fault::{Fault, retry, unavailable, write_trouble};
 
 /// So many jobs share a transaction at most; it bounds what one of them waits for.
 const BATCH_MAX: usize = 1024;
@@ -43,6 +47,7 @@ pub(super) struct Writer {
     queue: Mutex<Queue>,
     connection: Mutex<Connection>,
     on_commit: Option<OnCommit>,
+    trouble: watch::Sender<Option<WriteTrouble>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -65,7 +70,34 @@ impl std::fmt::Debug for Queue {
 
 impl Writer {
     pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>) -> Self {
-        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit }
+        Self {
+            queue: Mutex::default(),
+            connection: Mutex::new(connection),
+            on_commit,
+            trouble: watch::Sender::new(None),
+        }
+    }
+
+    /// What keeps it from writing, as far as the last write tells.
+    pub(super) fn trouble(&self) -> watch::Receiver<Option<WriteTrouble>> {
+        self.trouble.subscribe()
+    }
+
+    /// Takes note of how a write went, and says what has changed: once, however many writes meet the same trouble.
+    fn note<T>(&self, outcome: &Result<T, StoreError>) {
+        let now = match outcome {
+            Ok(_) => None,
+            Err(StoreError::Unwritable { trouble, .. }) => Some(*trouble),
+            Err(_) => return,
+        };
+        let has_changed = self.trouble.send_if_modified(|known| std::mem::replace(known, now) != now);
+        match now {
+            Some(trouble) if has_changed => {
+                tracing::error!(what_to_do = trouble.advice(), "the database takes no writes: {trouble}");
+            }
+            None if has_changed => tracing::info!("the database takes writes again"),
+            _ => {}
+        }
     }
 
     /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
@@ -85,7 +117,9 @@ impl Writer {
             let leader = Leader { writer: Some(Arc::clone(self)) };
             drop(spawn_blocking(move || leader.lead()));
         }
-        answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")))
+        let outcome = answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")));
+        self.note(&outcome);
+        outcome
     }
 }
 
@@ -132,9 +166,9 @@ impl Drop for Leader {
 
 fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, on_commit: Option<&OnCommit>) {
     let began = Instant::now();
-    if let Err(error) = transact(connection, &mut batch) {
-        tracing::warn!(%error, jobs = batch.len(), "a commit failed");
-        return answer(batch, Some(error));
+    if let Err(failed) = transact(connection, &mut batch) {
+        tracing::debug!(error = %failed.error, jobs = batch.len(), "a commit failed");
+        return answer(batch, Some(&failed.looked_into(connection)));
     }
     if let Some(on_commit) = on_commit {
         on_commit(began.elapsed());
@@ -142,18 +176,18 @@ fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, 
     let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
     answer(done, None);
     if !patient.is_empty() {
-        answer(patient, empty_log(connection).err());
+        let failed = empty_log(connection).err().map(|error| Failed::from(error).looked_into(connection));
+        answer(patient, failed.as_ref());
     }
 }
 
-fn answer(batch: Vec<Box<dyn Job>>, trouble: Option<rusqlite::Error>) {
-    let trouble = trouble.map(Arc::new);
+fn answer(batch: Vec<Box<dyn Job>>, failed: Option<&Failed>) {
     for job in batch {
-        job.answer(trouble.as_ref());
+        job.answer(failed);
     }
 }
 
-fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failed> {
     let mut tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in batch {
         let savepoint = tx.savepoint()?;
@@ -166,10 +200,11 @@ fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite
         // each be committed alone.
         if tx.is_autocommit() {
             let why = "the transaction was undone after a failure of the disk".to_owned();
-            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why)));
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why));
+            return Err(Failed { error: Arc::new(error), trouble: job.trouble() });
         }
     }
-    tx.commit()
+    Ok(tx.commit()?)
 }
 
 /// Moves all of the write-ahead log into the database and cuts it to nothing.
@@ -184,6 +219,48 @@ fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Why a transaction came to nothing: the same for all whom it hits.
+struct Failed {
+    error: Arc<rusqlite::Error>,
+    trouble: Option<WriteTrouble>,
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        let trouble = write_trouble(&error);
+        Self { error: Arc::new(error), trouble }
+    }
+}
+
+impl Failed {
+    /// SQLite calls it a failing disk, too, when a file system becomes read-only while it is in use: a new file shows
+    /// which of the two it is.
+    fn looked_into(self, connection: &Connection) -> Self {
+        if self.trouble != Some(WriteTrouble::Failing) {
+            return self;
+        }
+        let Some(probe) = connection.path().map(|path| suffixed(Path::new(path), ".probe")) else { return self };
+        let trouble = match fs::OpenOptions::new().write(true).create_new(true).open(&probe) {
+            Ok(_) => {
+                fs::remove_file(&probe).ok();
+                WriteTrouble::Failing
+            }
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => WriteTrouble::ReadOnly,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => WriteTrouble::Full,
+            Err(_) => WriteTrouble::Failing,
+        };
+        Self { trouble: Some(trouble), ..self }
+    }
+
+    fn told(&self) -> StoreError {
+        let source = Arc::clone(&self.error).into();
+        match self.trouble {
+            Some(trouble) => StoreError::Unwritable { trouble, source },
+            None => StoreError::Unavailable { retry: retry(&self.error), source },
+        }
+    }
+}
+
 /// A piece of work with the one who waits for it.
 trait Job: Send {
     /// Does the work; whether its changes are to be kept.
@@ -191,7 +268,9 @@ trait Job: Send {
     fn after(&self) -> After;
     /// Tells the caller. What was found in a transaction that came to nothing counts for nothing either: even a
     /// refusal may rest on the changes of another job.
-    fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>);
+    fn answer(self: Box<Self>, failed: Option<&Failed>);
+    /// What was wrong with the disk, when that is what its work has met.
+    fn trouble(&self) -> Option<WriteTrouble>;
 }
 
 struct Task<T, F> {
@@ -215,9 +294,16 @@ where
         self.after
     }
 
-    fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>) {
-        let answer = match (trouble, self.outcome) {
-            (Some(error), _) => Err(StoreError::Unavailable { retry: retry(error), source: Arc::clone(error).into() }),
+    fn trouble(&self) -> Option<WriteTrouble> {
+        match &self.outcome {
+            Some(Err(Fault::Sql(error))) => write_trouble(error),
+            _ => None,
+        }
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&Failed>) {
+        let answer = match (failed, self.outcome) {
+            (Some(failed), _) => Err(failed.told()),
             (None, Some(outcome)) => outcome.map_err(StoreError::from),
             (None, None) => Err(unavailable("the writer did not come to it")),
         };

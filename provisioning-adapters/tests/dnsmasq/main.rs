@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod doctor;
 mod fleet;
 mod lan;
 mod modes;

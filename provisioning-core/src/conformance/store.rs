@@ -4,6 +4,7 @@ mod commits;
 mod discovered;
 mod hosts;
 mod journal;
+mod pruning;
 mod work;
 
 use std::future::Future;
@@ -28,6 +29,7 @@ pub use journal::{
     a_reader_never_skips_an_entry, audited_entries_are_found_by_themselves, entries_are_found_by_host_and_operation,
     the_journal_keeps_the_order_of_commits,
 };
+pub use pruning::{pruning_drops_the_oldest_and_tells_up_to_where, pruning_keeps_the_last_operation_of_each_host};
 pub use work::{
     an_image_in_use_stays, an_image_is_kept_once_per_digest, rescheduling_settled_work_changes_nothing,
     the_default_image_is_the_one_chosen_last, work_is_listed_by_due_time,
@@ -81,6 +83,8 @@ macro_rules! __store_rules {
             a_discovered_machine_is_kept_by_its_address,
             a_machine_with_a_host_is_not_discovered,
             the_machine_seen_longest_ago_makes_room,
+            pruning_drops_the_oldest_and_tells_up_to_where,
+            pruning_keeps_the_last_operation_of_each_host,
         ] $arguments }
     };
 }

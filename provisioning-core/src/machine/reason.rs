@@ -55,6 +55,8 @@ pub enum FailureReason {
         /// What it said.
         said: String,
     },
+    /// The server was restored from a backup, which holds no keys, while the operation ran in it.
+    Restored,
     /// Something on the host went another way than a Proxmox node's would.
     Unexpected {
         /// What.
@@ -78,6 +80,7 @@ impl FailureReason {
             Self::NoWitness { .. } => "no_witness",
             Self::KeyStillOpens => "key_still_opens",
             Self::InventoryRefused { .. } => "inventory_refused",
+            Self::Restored => "restored",
             Self::Unexpected { .. } => "unexpected",
         }
     }
@@ -118,6 +121,9 @@ impl FailureReason {
                     .into()
             }
             Self::InventoryRefused { .. } => "mend the entry or the request template of the inventory service, then resume".into(),
+            Self::Restored => {
+                "look at what the machine does now; if it is no working node, rebuild it: its one-time key is in no backup".into()
+            }
             Self::Unexpected { .. } => "read the join transcript under artefacts, then resume or rebuild".into(),
         }
     }
@@ -141,6 +147,7 @@ impl fmt::Display for FailureReason {
             Self::NoWitness { said } => write!(f, "no member of the cluster can confirm the membership: {said}"),
             Self::KeyStillOpens => f.write_str("the one-time key still opens the host after its removal"),
             Self::InventoryRefused { said } => write!(f, "the inventory service refused the host: {said}"),
+            Self::Restored => f.write_str("the server was restored from a backup while the operation ran in it"),
             Self::Unexpected { said } => write!(f, "unexpected: {said}"),
         }
     }

@@ -242,7 +242,7 @@ fn ready(run: &Run, at: Timestamp) -> Outcome {
 #[expect(clippy::match_same_arms, reason = "why a failure cannot be resumed differs")]
 fn failed(leg: Leg, run: &Run, why: FailureReason, at: Timestamp, policy: &Policy) -> Outcome {
     let resumable_until = match (leg, &why) {
-        (Leg::Joining(_), FailureReason::KeyLost | FailureReason::Cancelled) => None,
+        (Leg::Joining(_), FailureReason::KeyLost | FailureReason::Cancelled | FailureReason::Restored) => None,
         (Leg::Joining(_), _) => Some(at + policy.resume_window),
         (Leg::PxeReady | Leg::PxeBooted | Leg::Installing | Leg::Installed | Leg::FirstBoot, _) => None,
     };

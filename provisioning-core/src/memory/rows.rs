@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::machine::HostState;
-use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, MacAddr, Operation, OperationId};
+use crate::model::{Artefact, ArtefactKind, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
 use crate::netboot::DiscoveredMachine;
 use crate::ports::{
-    Change, Committed, Happening, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, StoreError,
-    Work, WorkId,
+    Change, Committed, Happening, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned,
+    Revision, StoreError, Work, WorkId,
 };
 
 /// All tables.
@@ -21,6 +21,8 @@ pub(super) struct Rows {
     pub(super) images: BTreeMap<ImageId, Image>,
     pub(super) discovered: BTreeMap<MacAddr, DiscoveredMachine>,
     pub(super) default_image: Option<ImageId>,
+    /// The last place whose entry was pruned.
+    pub(super) pruned_to: u64,
 }
 
 impl Rows {
@@ -140,6 +142,30 @@ impl Rows {
         self.artefacts.retain(|(operation, _), _| !gone.contains(operation));
     }
 
+    /// Drops what is old, but of each host's last operation nothing.
+    pub(super) fn prune(&mut self, prune: &Prune) -> Pruned {
+        let mut last: BTreeMap<HostId, OperationId> = BTreeMap::new();
+        // Ids sort by the time they were made.
+        last.extend(self.operations.values().map(|operation| (operation.host, operation.id)));
+        let is_kept = |operation: OperationId| last.values().any(|last| *last == operation);
+        let before = prune.journal_before.unwrap_or(Timestamp::from_millis(i64::MIN));
+        let young = self.journal.iter().position(|entry| entry.at >= before).unwrap_or(self.journal.len());
+        let old = self.journal[..young.min(self.journal.len().saturating_sub(1))].iter();
+        let gone: Vec<u64> = old
+            .filter(|entry| !entry.operation.is_some_and(is_kept))
+            .map(|entry| entry.seq)
+            .take(prune.at_most)
+            .collect();
+        let texts = self.artefacts.iter().filter(|((operation, _), artefact)| {
+            prune.artefacts_before.is_some_and(|before| artefact.at < before) && !is_kept(*operation)
+        });
+        let texts: Vec<_> = texts.map(|(key, _)| *key).take(prune.at_most).collect();
+        self.pruned_to = self.pruned_to.max(gone.last().copied().unwrap_or(0));
+        self.journal.retain(|entry| gone.binary_search(&entry.seq).is_err());
+        self.artefacts.retain(|key, _| !texts.contains(key));
+        Pruned { entries: gone.len(), artefacts: texts.len() }
+    }
+
     /// A host that is being installed from the image.
     pub(super) fn image_user(&self, image: ImageId) -> Option<HostId> {
         self.hosts.values().find_map(|row| match &row.state {
@@ -158,11 +184,11 @@ impl Rows {
     }
 
     pub(super) fn journal(&self, query: &JournalQuery) -> Vec<JournalEntry> {
-        // Places are 1, 2, 3 …: the entry behind `after` stands at that index.
-        let start = usize::try_from(query.after).unwrap_or(usize::MAX).min(self.journal.len());
-        let end = query.before.map_or(self.journal.len(), |before| {
-            usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX).clamp(start, self.journal.len())
-        });
+        // Places rise; entries that were pruned leave gaps.
+        let start = self.journal.partition_point(|entry| entry.seq <= query.after);
+        let end = query
+            .before
+            .map_or(self.journal.len(), |before| self.journal.partition_point(|entry| entry.seq < before).max(start));
         let wanted = |entry: &&JournalEntry| {
             (!query.audit || matches!(entry.what, Happening::Audited(_)))
                 && query.host.is_none_or(|host| entry.host == Some(host))

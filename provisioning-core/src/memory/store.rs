@@ -12,8 +12,8 @@ use crate::model::{
 };
 use crate::netboot::DiscoveredMachine;
 use crate::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
-    WorkId,
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Revision, Store,
+    StoreError, Work, WorkId,
 };
 
 /// Everything in memory, lost with the process. Clones share the data, which is what a "reopen" means here.
@@ -107,6 +107,14 @@ impl Store for MemoryStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         Ok(self.rows().last_seq())
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        Ok(self.rows().prune(prune))
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        Ok(self.rows().pruned_to)
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {

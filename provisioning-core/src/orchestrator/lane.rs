@@ -214,6 +214,7 @@ pub(super) fn lane_free_at(record: &HostRecord) -> Option<Timestamp> {
             | FailureReason::NoHostKey
             | FailureReason::HostKeyMismatch
             | FailureReason::KeyLost
+            | FailureReason::Restored
             | FailureReason::KeyStillOpens
             | FailureReason::InventoryRefused { .. }
             | FailureReason::Unexpected { .. } => Some(*since + Duration::from_secs(JOIN_TIME_LIMIT_SECONDS + 10)),

@@ -3,7 +3,7 @@
 //! Read on in `operators` (what people ask), `machines`, `answers` and `reports`
 //! (what hosts ask and tell), `sightings`, `discovery` and `diagnosis` (machines on their way here), `clockwork`
 //! (deadlines and the outbox), `work`, `join` and `verdict` (what is done on a host), `lane` and `witness` (when, and who
-//! confirms it).
+//! confirms it), `retention` and `restored` (what becomes of old and of restored data).
 
 mod answers;
 mod apply;
@@ -23,6 +23,8 @@ mod outcry;
 mod patience;
 mod preflight;
 mod reports;
+mod restored;
+mod retention;
 mod sightings;
 mod spans;
 mod verdict;
@@ -48,6 +50,7 @@ pub use machines::{BootReply, BootRequest};
 pub use operators::{AddressEdit, HostEdit, NewHost, Rebuild, Started};
 pub use preflight::Preflight;
 pub use reports::Report;
+pub use retention::Retention;
 
 /// Everything the orchestrator asks of the world.
 #[derive(Clone)]

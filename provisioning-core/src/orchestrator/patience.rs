@@ -37,7 +37,7 @@ pub(super) trait PassingError {
 
 impl PassingError for StoreError {
     fn passes(&self) -> bool {
-        matches!(self, Self::Unavailable { retry: Retry::Later, .. })
+        matches!(self, Self::Unavailable { retry: Retry::Later, .. } | Self::Unwritable { .. })
     }
 }
 

@@ -18,7 +18,10 @@ pub use error::{BoxError, Retry, chain};
 pub use inventory::{Inventory, InventoryError, InventoryRecord, NoInventory};
 pub use journal::{AccessPath, AuditRecord, Happening, JournalEntry, MachineRequest, NewEntry, Source};
 pub use remote_shell::{Command, KeyPair, Output, RemoteShell, Shell, ShellError, Target};
-pub use store::{Change, Committed, HostFilter, HostRecord, JournalQuery, Revision, Store, StoreError, Work, WorkId};
+pub use store::{
+    Change, Committed, HostFilter, HostRecord, JournalQuery, Prune, Pruned, Revision, Store, StoreError, Work, WorkId,
+    WriteTrouble,
+};
 pub use surroundings::{Clock, Entropy, EntropyExt, PersonAtThePowerButton, Power, PowerAnswer};
 pub use vault::{Vault, VaultError};
 #[cfg(feature = "mocks")]

@@ -1,6 +1,7 @@
 //! Where hosts, their operations, the journal and the unfinished work are kept.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,26 @@ impl JournalQuery {
     }
 }
 
+/// What is old enough to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Journal entries of before this time; `None` drops none.
+    pub journal_before: Option<Timestamp>,
+    /// Artefacts of before this time; `None` drops none.
+    pub artefacts_before: Option<Timestamp>,
+    /// At most so many of each, so that whoever commits meanwhile waits a moment only.
+    pub at_most: usize,
+}
+
+/// What was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Journal entries.
+    pub entries: usize,
+    /// Artefacts.
+    pub artefacts: usize,
+}
+
 /// Rows for the present, journal for the past, outbox for the future.
 ///
 /// # Contract
@@ -182,6 +203,11 @@ impl JournalQuery {
 /// - `a_machine_with_a_host_is_not_discovered`: committing a host drops the rows of its addresses, and keeping one of a
 ///   host's address is answered with `false` and writes neither row nor entry.
 /// - `the_machine_seen_longest_ago_makes_room`: keeping one drops those seen longest ago, down to `at_most` rows.
+/// - `pruning_drops_the_oldest_and_tells_up_to_where`: entries and artefacts of before a time, the oldest first and no more
+///   than `at_most` of each, up to the first entry that is younger; `pruned_to` is the last place that was dropped, 0 before
+///   anything was, also after a crash.
+/// - `pruning_keeps_the_last_operation_of_each_host`: with its entries and artefacts; the journal's last entry stays too, so
+///   that places go on from there.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -218,6 +244,11 @@ pub trait Store: Send + Sync {
     async fn journal(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, StoreError>;
     /// The place of the last entry; 0 when there is none.
     async fn last_seq(&self) -> Result<u64, StoreError>;
+
+    /// Drops what is old. Call it again while it drops as many as it may.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError>;
+    /// The last place whose entry was pruned; 0 when none was. Who has read less than this has missed something.
+    async fn pruned_to(&self) -> Result<u64, StoreError>;
 
     /// All work that is owed.
     async fn work(&self) -> Result<Vec<Work>, StoreError>;
@@ -315,6 +346,15 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What lies below it takes no writes; reading may go on. It passes without a restart, once a person has mended it.
+    #[error("nothing can be written down: {trouble}")]
+    Unwritable {
+        /// What is in the way.
+        trouble: WriteTrouble,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
     /// The store did not answer, or could not write.
     #[error("the store did not answer")]
     Unavailable {
@@ -324,4 +364,41 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+}
+
+/// What keeps a store from writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteTrouble {
+    /// There is no room left.
+    Full,
+    /// It may not be written to, such as a file system that was mounted read-only.
+    ReadOnly,
+    /// The disk fails.
+    Failing,
+}
+
+impl WriteTrouble {
+    /// What a person can do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Full => "make room on the file system of server.data_dir; the server goes on by itself then",
+            Self::ReadOnly => {
+                "find out in the kernel's log why the file system of server.data_dir is read-only, and mount it for \
+                 writing; should the server not go on by itself then, restart it"
+            }
+            Self::Failing => {
+                "look into the kernel's log for errors of the disk below server.data_dir, and make a backup elsewhere"
+            }
+        }
+    }
+}
+
+impl fmt::Display for WriteTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the disk is full",
+            Self::ReadOnly => "the file system is read-only",
+            Self::Failing => "the disk fails",
+        })
+    }
 }

@@ -48,6 +48,9 @@ const FAULTS: &[(Fault, &[&str])] = &[
     ),
     (Fault::DiscoversHosts, &["a_machine_with_a_host_is_not_discovered"]),
     (Fault::KeepsEveryMachine, &["the_machine_seen_longest_ago_makes_room"]),
+    (Fault::PrunesAllAtOnce, &["pruning_drops_the_oldest_and_tells_up_to_where"]),
+    (Fault::ForgetsUpToWhereItPruned, &["pruning_drops_the_oldest_and_tells_up_to_where"]),
+    (Fault::PrunesTheLastOperation, &["pruning_keeps_the_last_operation_of_each_host"]),
 ];
 
 #[test]

@@ -12,8 +12,8 @@ use provisioning_core::model::{
 };
 use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Revision, Store, StoreError, Work,
-    WorkId,
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Revision, Store,
+    StoreError, Work, WorkId,
 };
 
 /// What is wrong with a store.
@@ -45,6 +45,9 @@ pub(super) enum Fault {
     ListsDiscoveredUnsorted,
     DiscoversHosts,
     KeepsEveryMachine,
+    PrunesAllAtOnce,
+    ForgetsUpToWhereItPruned,
+    PrunesTheLastOperation,
 }
 
 impl StoreFixture for Fault {
@@ -72,6 +75,7 @@ struct Memory {
     reopened: bool,
     read: BTreeSet<Hostname>,
     removed: Vec<HostId>,
+    texts_gone: bool,
     /// Places behind this one are told as one less.
     given_twice: Option<u64>,
 }
@@ -208,7 +212,7 @@ impl Store for BrokenStore {
     }
 
     async fn artefacts(&self, operation: OperationId) -> Result<Vec<Artefact>, StoreError> {
-        if self.has(Fault::LosesARowOnReopen) && self.memory().reopened {
+        if self.memory().texts_gone || (self.has(Fault::LosesARowOnReopen) && self.memory().reopened) {
             return Ok(vec![]);
         }
         self.inner.artefacts(operation).await
@@ -233,6 +237,19 @@ impl Store for BrokenStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         Ok(self.told_place(self.inner.last_seq().await?))
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        let at_most = if self.has(Fault::PrunesAllAtOnce) { usize::MAX } else { prune.at_most };
+        if self.has(Fault::PrunesTheLastOperation) && prune.artefacts_before.is_some() {
+            self.memory().texts_gone = true;
+        }
+        self.inner.prune(&Prune { at_most, ..*prune }).await
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        let is_told = !(self.has(Fault::ForgetsUpToWhereItPruned) && self.memory().reopened);
+        Ok(if is_told { self.inner.pruned_to().await? } else { 0 })
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {

@@ -9,6 +9,10 @@ use crate::config::Faults;
 /// What kind of trouble it was. The numbers are part of the command line: they are in `provisioning --help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
+    /// `doctor` has found what somebody should look at.
+    Doubtful = 1,
+    /// `doctor` has found what keeps the server from its work.
+    Faulty = 2,
     /// The server refuses it: it contradicts what is there, or makes no sense.
     Refused = 3,
     /// There is no such thing.
@@ -54,6 +58,12 @@ impl Failure {
     /// A request that got no answer.
     pub(super) fn unreachable(text: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self { trouble: Trouble::Unreachable, text: text.into(), source: Some(source.into()) }
+    }
+
+    /// One that says itself what it is.
+    pub(super) fn of_cause(trouble: Trouble, source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        Self { trouble, text: source.to_string(), source: source.source().map(|cause| cause.to_string().into()) }
     }
 
     /// What a server's status code means to scripts.

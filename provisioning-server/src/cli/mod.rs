@@ -1,11 +1,13 @@
 //! The command line: what can be said to the `provisioning` program, and who does it.
 
 mod ask;
+mod backup;
 mod check_config;
 mod client;
 mod config;
 mod dhcp_snippet;
 mod discovered;
+mod doctor;
 mod failure;
 mod healthcheck;
 mod host;
@@ -118,6 +120,15 @@ enum Command {
   provisioning watch pve-07 pve-08 --until-settled
   provisioning watch --json | jq .what.kind")]
     Watch(watch::WatchArgs),
+    /// Look at everything that a server needs, and say what is wrong and what to do. Changes nothing.
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
+    /// Copy all data but keys and ISOs into one file, while a server runs or not.
+    #[command(after_help = backup::BACKUP_HELP)]
+    Backup(backup::BackupArgs),
+    /// Go back to a backup.
+    #[command(after_help = backup::RESTORE_HELP)]
+    Restore(backup::RestoreArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  provisioning completions bash > /etc/bash_completion.d/provisioning")]
     Completions(reference::CompletionsArgs),
@@ -181,6 +192,9 @@ impl Cli {
             Command::Op(command) => op::run(command).await,
             Command::Notify(command) => notify::run(command).await,
             Command::Watch(args) => watch::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
+            Command::Backup(args) => backup::backup(args).await,
+            Command::Restore(args) => backup::restore(args).await,
             Command::Completions(args) => reference::completions(&args),
             Command::Man(args) => reference::man(&args),
         }

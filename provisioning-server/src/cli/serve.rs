@@ -54,6 +54,7 @@ pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Resul
         tracing::info!(artifact_url = %config.site.artifact_url(), "serving kernel and initrd");
         running.serve_artifacts(artifacts);
     }
+    running.retain(config.retention);
     running.follow_certificate(reloads(notifier.clone())?);
     running.follow_server_types(config.server_types_file.clone(), hang_ups()?);
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{
     ApiToken, CertFingerprint, Cluster, CountryCode, Domain, JoinSecret, Keyboard, MailAddress, MemberAddr,
     PasswordHash, Secret, ServerTypeKey, Site, SshPublicKey, StaticNetwork, Timezone,
 };
+use provisioning_core::orchestrator::Retention;
 
 use super::reader::{Reader, Section};
 use super::server::{self, Server};
@@ -20,6 +22,10 @@ use super::{
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
                                   file and name that under credentials.root_password_hash_file";
+
+/// A hundred years.
+const RETENTION_DAYS_MAX: u32 = 36_500;
+const RETENTION_DAYS: &str = "1 to 36500, or 0 for ever";
 
 /// Reads everything; `None` when a fault left something out.
 pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -> Option<Config> {
@@ -34,6 +40,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
     let max_streams = images(root.section("images"));
+    let retention = retention(root.section("retention"));
     let notify = notify::targets(reader, &mut root);
     root.finish();
     let server_types = server_types::read(reader, &types_file);
@@ -62,6 +69,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         api_token: proxmox.api_token,
         policy,
         infrastructure,
+        retention,
         max_streams,
         pxe,
         auth,
@@ -80,6 +88,23 @@ fn images(mut section: Section<'_>) -> Option<usize> {
     let max_streams: Option<NonZeroUsize> = section.number("max_streams", "from 1 up");
     section.finish();
     max_streams.map(NonZeroUsize::get)
+}
+
+/// `retention`: how long the past is kept; 0 keeps it for ever.
+fn retention(mut section: Section<'_>) -> Retention {
+    let default = Retention::default();
+    let mut kept = |key: &str, default| match section.number::<u32>(key, RETENTION_DAYS) {
+        None => default,
+        Some(0) => None,
+        Some(days) if days > RETENTION_DAYS_MAX => {
+            section.fault(key, format!("{days} is not a whole number from {RETENTION_DAYS}"), None);
+            default
+        }
+        Some(days) => Some(Duration::from_secs(u64::from(days) * 24 * 3600)),
+    };
+    let (journal, artefacts) = (kept("journal_days", default.journal), kept("artefacts_days", default.artefacts));
+    section.finish();
+    Retention { journal, artefacts }
 }
 
 fn credentials(mut section: Section<'_>) -> Option<PasswordHash> {

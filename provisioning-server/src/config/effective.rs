@@ -136,6 +136,9 @@ impl Config {
         for (key, time) in timeouts {
             list.value(key, span(time));
         }
+        let days = |kept: Option<Duration>| kept.map_or(0, |kept| kept.as_secs() / (24 * 3600));
+        list.value("retention.journal_days", days(self.retention.journal));
+        list.value("retention.artefacts_days", days(self.retention.artefacts));
         let (mode, has_admin) = match &self.auth {
             AuthConfig::Token { admin } => ("token", admin.is_some()),
             AuthConfig::Open => ("open", false),

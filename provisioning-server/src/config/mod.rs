@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use provisioning_core::machine::Policy;
 use provisioning_core::model::{ApiToken, Secret, ServerType, ServerTypeKey, Site};
+use provisioning_core::orchestrator::Retention;
 
 pub use effective::{Setting, Shown};
 pub use fault::{Fault, Faults, Place};
@@ -70,6 +71,8 @@ pub struct Config {
     pub policy: Policy,
     /// The inventory service; `None` tells nobody.
     pub infrastructure: Option<InfrastructureConfig>,
+    /// How long the past is kept. Default a year.
+    pub retention: Retention,
     /// How many machines download at once; the others wait for their turn. Default all.
     pub max_streams: Option<usize>,
     /// Netbooting.

@@ -41,6 +41,9 @@ impl From<StoreError> for Problem {
                 Self::new(Kind::ImageInUse, said).advise("wait until the operation has ended, or cancel it")
             }
             StoreError::Corrupt { .. } => Self::new(Kind::StoreCorrupt, said),
+            StoreError::Unwritable { trouble, .. } => {
+                Self::new(Kind::NotWritable, said).advise(trouble.advice()).retry_after(10)
+            }
             StoreError::Unavailable { retry: Retry::Later, .. } => busy(&error),
             _ => internal(&error),
         }

@@ -52,8 +52,10 @@ pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Para
     let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     let last = app.orchestrator.store().last_seq().await?;
     let after = seen.or(after).unwrap_or(last);
-    // A reader that has seen more than there is followed another database: it must load everything anew.
-    let hello = if after > last { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
+    // A reader that has seen more than there is followed another database, and one that has seen less than is kept has
+    // missed something: both must load everything anew.
+    let is_behind = after > 0 && after < app.orchestrator.store().pruned_to().await?;
+    let hello = if after > last || is_behind { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
     let feed = app.orchestrator.feed(after.min(last));
     let subscriber = app.metrics.subscriber();
     let summaries = if with_fleet { fleet(Arc::clone(app)).left_stream() } else { stream::pending().right_stream() };

@@ -40,8 +40,8 @@ struct EntryPage {
     entries: Vec<JournalEntry>,
     /// What to ask for next, as `after`: everything up to this place was looked at.
     next: u64,
-    /// The journal has fewer entries than `after` says: it is another database, or an older one. Load anew what you
-    /// keep, then go on behind `next`.
+    /// The journal has fewer entries than `after` says, since it is another database or an older one; or some behind
+    /// `after` were dropped for their age. Load anew what you keep, then go on behind `next`.
     reset: bool,
 }
 
@@ -126,7 +126,9 @@ impl App {
         loop {
             // Read before the entries: each of them up to here is then among them.
             let seen = store.last_seq().await?;
-            if after > seen {
+            // At 0 nothing was read yet, and so nothing was missed.
+            let is_behind = after > 0 && after < store.pruned_to().await?;
+            if after > seen || is_behind {
                 return Ok(EntryPage { entries: vec![], next: seen, reset: true });
             }
             let entries = store.journal(&JournalQuery { host, operation, ..JournalQuery::after(after, limit) }).await?;

@@ -108,7 +108,7 @@ async fn boot_script(
     responses((status = 200, description = "The answer file", content((String = "application/toml"), (String = "application/json")))),
     extensions(("x-problems" = json!(["malformed-json", "body-too-large", "body-broke-off", "no-such-host",
         "mac-taken", "not-possible-now", "preflight-failed", "unknown-token", "operation-ended", "try-later",
-        "internal", "store-corrupt"]))),
+        "not-writable", "internal", "store-corrupt"]))),
 )]
 async fn answer(
     State(app): State<Arc<App>>,
@@ -133,8 +133,8 @@ async fn answer(
         ("token" = Option<String>, Query, description = "The operation's token; may also be sent as a bearer token"),
     ),
     responses((status = 200, description = "A shell script", body = String, content_type = "text/x-shellscript; charset=utf-8")),
-    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "operation-ended", "try-later", "internal",
-        "store-corrupt"]))),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "operation-ended", "try-later", "not-writable",
+        "internal", "store-corrupt"]))),
 )]
 async fn first_boot_script(
     State(app): State<Arc<App>>,
@@ -157,8 +157,8 @@ async fn first_boot_script(
     ),
     request_body(content = String, content_type = "application/json", description = "The report; unreadable ones are journalled"),
     responses((status = 200, description = "Taken, also when it comes twice, late or unreadable")),
-    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "internal",
-        "store-corrupt"]))),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "not-writable",
+        "internal", "store-corrupt"]))),
 )]
 async fn installed(
     State(app): State<Arc<App>>,
@@ -179,8 +179,8 @@ async fn installed(
     ),
     request_body(content = String, content_type = "application/json", description = "The report; unreadable ones are journalled"),
     responses((status = 200, description = "Taken, also when it comes twice, late or unreadable")),
-    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "internal",
-        "store-corrupt"]))),
+    extensions(("x-problems" = json!(["no-such-host", "unknown-token", "body-broke-off", "try-later", "not-writable",
+        "internal", "store-corrupt"]))),
 )]
 async fn phone_home(
     State(app): State<Arc<App>>,

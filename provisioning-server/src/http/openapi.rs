@@ -173,7 +173,7 @@ fn kinds_of(method: &str, operation: &Map<String, Value>) -> Vec<Kind> {
     if operation.contains_key("security") {
         kinds.extend(GUARDED);
         if method != "get" {
-            kinds.push(Kind::ReadOnly);
+            kinds.extend([Kind::ReadOnly, Kind::NotWritable]);
         }
     }
     let is_in = |place: &str| {

@@ -107,6 +107,7 @@ kinds! {
     OperationEnded = "operation-ended", GONE, "The operation of this token has ended";
     RangeNotSatisfiable = "range-not-satisfiable", RANGE_NOT_SATISFIABLE, "The range lies beyond the end";
     TryLater = "try-later", SERVICE_UNAVAILABLE, "The server is busy";
+    NotWritable = "not-writable", SERVICE_UNAVAILABLE, "The server's disk takes no writes";
     StoreCorrupt = "store-corrupt", INTERNAL_SERVER_ERROR, "The store holds something that makes no sense";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server has a fault";
     DiskTrouble = "disk-trouble", INSUFFICIENT_STORAGE, "The server's disk did not take it";

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use provisioning_core::ports::Prune;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -79,6 +80,27 @@ async fn a_reader_of_another_database_is_told_to_load_anew() {
     lab.get("/api/events?wait=31").await.is_problem(422, "invalid-fields", Some("wait"));
     lab.get("/api/events?host=nobody").await.is_problem(404, "no-such-host", None);
     lab.get("/api/events?operation=nothing").await.is_problem(404, "no-such-operation", None);
+}
+
+#[tokio::test]
+async fn a_reader_that_was_away_for_too_long_is_told_to_load_anew() {
+    let lab = Lab::start().await;
+    for n in 1..=3 {
+        lab.host(&format!("pve-{n:02}"), &format!("52:54:00:00:00:{n:02x}")).await;
+    }
+    let orchestrator = &lab.server.app().orchestrator;
+    let later = orchestrator.now() + Duration::from_secs(60);
+    let prune = Prune { journal_before: Some(later), artefacts_before: None, at_most: 4 };
+    assert_eq!(orchestrator.store().prune(&prune).await.unwrap().entries, 4);
+    let page = lab.get("/api/events?after=2").await.body;
+    assert_eq!((&page["reset"], &page["next"], &page["entries"]), (&json!(true), &json!(6), &json!([])));
+    for (after, expected) in [(0, 2), (4, 2), (5, 1)] {
+        let page = lab.get(&format!("/api/events?after={after}")).await.body;
+        assert_eq!((&page["reset"], page["entries"].as_array().unwrap().len()), (&json!(false), expected), "{after}");
+    }
+    let behind = lab.request(Method::GET, "/events").bearer_auth(TOKEN).header("last-event-id", "2");
+    let hello = behind.send().await.unwrap().chunk().await.unwrap().unwrap();
+    assert!(std::str::from_utf8(&hello).unwrap().contains("event: reset"), "{hello:?}");
 }
 
 #[tokio::test]

@@ -94,6 +94,7 @@ fn explains(fault: Fault, during: Leg, why: &FailureReason) -> bool {
         FailureReason::Cancelled
         | FailureReason::NoHostKey
         | FailureReason::KeyLost
+        | FailureReason::Restored
         | FailureReason::NoWitness { .. }
         | FailureReason::Unexpected { .. } => false,
     }

@@ -15,7 +15,7 @@ use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::orchestrator::Ports;
 use provisioning_core::ports::{
     Change, Committed, Happening, HostFilter, HostRecord, Inventory, InventoryRecord, JournalEntry, JournalQuery,
-    NewEntry, Retry, Revision, Source, Store, StoreError, Work, WorkId,
+    NewEntry, Prune, Pruned, Retry, Revision, Source, Store, StoreError, Work, WorkId,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +196,14 @@ impl Store for BrokenStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         self.inner.last_seq().await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        self.inner.prune(prune).await
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        self.inner.pruned_to().await
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {

@@ -145,8 +145,10 @@ async fn a_full_disk_fails_what_does_not_fit_and_nothing_else() {
     let big = |tx: &Connection| note(tx, &"x".repeat(1_000_000));
     limit(4);
     let error = fixture.writer.write(After::Commit, big).await.unwrap_err();
-    assert!(matches!(error, StoreError::Unavailable { retry: Retry::Later, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Unwritable { trouble: WriteTrouble::Full, .. }), "{error:?}");
+    assert_eq!(*fixture.writer.trouble().borrow(), Some(WriteTrouble::Full));
     fixture.note("small").await.unwrap();
+    assert_eq!(*fixture.writer.trouble().borrow(), None, "what fits is written, and so the trouble is over");
     limit(1_000);
     fixture.writer.write(After::Commit, big).await.unwrap();
     assert_eq!(fixture.notes().await, 2);

@@ -120,3 +120,25 @@ pub(super) const IMAGES: Group = Group {
                 asking, and begin by themselves.",
     }],
 };
+
+pub(super) const RETENTION: Group = Group {
+    name: "retention",
+    is_list: false,
+    about: "How long the past is kept. What belongs to the last operation of a host is always kept.",
+    keys: &[
+        Key {
+            name: "retention.journal_days",
+            shape: Whole(0, 36_500),
+            otherwise: Default("365"),
+            example: "90",
+            about: "Days that entries of the journal are kept; 0 keeps them for ever.",
+        },
+        Key {
+            name: "retention.artefacts_days",
+            shape: Whole(0, 36_500),
+            otherwise: Default("365"),
+            example: "30",
+            about: "Days that answer files, reports and transcripts of operations are kept; 0 keeps them for ever.",
+        },
+    ],
+};

@@ -137,6 +137,7 @@ const MAIN: &[Group] = &[
     server::LOGGING,
     machines::PXE,
     machines::IMAGES,
+    machines::RETENTION,
     installs::CREDENTIALS,
     installs::PROXMOX,
     installs::TIMEOUTS,

@@ -132,6 +132,7 @@ pub(in crate::web) fn reason_title(why: &FailureReason) -> &'static str {
         FailureReason::NoHostKey => "No host key reported",
         FailureReason::HostKeyMismatch => "Another host key",
         FailureReason::KeyLost => "One-time key lost",
+        FailureReason::Restored => "Ended by a restored backup",
         FailureReason::NameTaken { .. } => "Name taken in the cluster",
         FailureReason::JoinFailed { .. } => "Join failed",
         FailureReason::HalfJoined { .. } => "Half-joined",

@@ -10,8 +10,8 @@ use provisioning_core::model::{
 };
 use provisioning_core::netboot::DiscoveredMachine;
 use provisioning_core::ports::{
-    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Retry, Revision, Store,
-    StoreError, Work, WorkId,
+    Change, Committed, HostFilter, HostRecord, JournalEntry, JournalQuery, NewEntry, Prune, Pruned, Retry, Revision,
+    Store, StoreError, Work, WorkId,
 };
 
 use super::gate::Gate;
@@ -129,6 +129,14 @@ impl Store for WorldStore {
 
     async fn last_seq(&self) -> Result<u64, StoreError> {
         self.read(self.inner().last_seq()).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        self.write(self.inner().prune(prune)).await
+    }
+
+    async fn pruned_to(&self) -> Result<u64, StoreError> {
+        self.read(self.inner().pruned_to()).await
     }
 
     async fn work(&self) -> Result<Vec<Work>, StoreError> {
