@@ -19,6 +19,7 @@ use crate::http::artifacts::LoadedImages;
 use crate::http::auth::Operators;
 use crate::http::census::{Census, ConnectionLimits};
 use crate::http::downloads::Downloads;
+use crate::http::hub::Hub;
 use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
@@ -92,6 +93,7 @@ impl Server {
             programs: netboot.programs,
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
             board: Arc::new(Board::new(Arc::clone(&server_type_faults), warnings)),
+            hub: Hub::default(),
             server_type_faults,
             notify,
             settings: OnceLock::new(),
@@ -169,6 +171,7 @@ impl Server {
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         tasks.spawn(follow_journal(Arc::clone(&self.app)));
+        tasks.spawn(tell_subscribers(Arc::clone(&self.app)));
         tasks.spawn(notify(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
     }
@@ -257,6 +260,15 @@ async fn follow_journal(app: Arc<App>) {
         biased;
         () = stopped(app.stopping.clone()) => {}
         () = app.board.follow(&app.orchestrator) => {}
+    }
+}
+
+/// Tells all event streams what happens until the server stops.
+async fn tell_subscribers(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.hub.run(&app) => {}
     }
 }
 

@@ -13,6 +13,7 @@ mod error;
 pub mod events;
 mod headers;
 mod hosts;
+pub mod hub;
 mod images;
 mod join_queue;
 mod journal;
@@ -51,6 +52,7 @@ pub(crate) use audit::Subject;
 use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
+use hub::Hub;
 use metrics::Metrics;
 
 use crate::config::Setting;
@@ -81,6 +83,8 @@ pub struct App {
     pub server_type_faults: Arc<RwLock<Vec<String>>>,
     /// What the open pages are told of the whole fleet.
     pub board: Arc<Board>,
+    /// What all event streams are told.
+    pub hub: Hub,
     /// The configuration in force, for people to read; not set where it came from no file.
     pub settings: OnceLock<Vec<Setting>>,
     /// Becomes true when the server stops: endless streams end then.
