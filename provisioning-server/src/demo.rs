@@ -189,6 +189,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         policy: Policy::default(),
         infrastructure: None,
         max_streams: None,
+        max_bandwidth: None,
         pxe: PxeConfig::default(),
         auth,
         logins: LoginConfig::default(),

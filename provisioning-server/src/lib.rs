@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod artifact_http;
+pub mod bandwidth;
 pub mod cli;
 pub mod config;
 pub mod data_dir;

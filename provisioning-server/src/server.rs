@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::access::AccessSetup;
+use crate::bandwidth::Bandwidth;
 use crate::http::artifacts::LoadedImages;
 use crate::http::auth::Operators;
 use crate::http::census::{Census, ConnectionLimits};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub notify: notify::Notify,
     /// How many machines download at once; `None` does not count.
     pub max_streams: Option<usize>,
+    /// How many bytes a second all downloads take together; `None` is as many as go out.
+    pub max_bandwidth: Option<Bandwidth>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -75,7 +78,7 @@ impl Server {
     pub fn new(setup: Setup) -> Self {
         let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, .. } =
             setup;
-        let (notify, max_streams) = (setup.notify, setup.max_streams);
+        let (notify, max_streams, max_bandwidth) = (setup.notify, setup.max_streams, setup.max_bandwidth);
         let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
@@ -88,7 +91,7 @@ impl Server {
             orchestrator: Arc::new(orchestrator),
             images: LoadedImages::new(images),
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
-            downloads: Downloads::new(clock, max_streams),
+            downloads: Downloads::new(clock, max_streams, max_bandwidth),
             metrics,
             programs: netboot.programs,
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),

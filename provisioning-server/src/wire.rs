@@ -70,6 +70,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         notify,
         max_streams: config.max_streams,
+        max_bandwidth: config.max_bandwidth,
     });
     server.app().settings.get_or_init(|| config.settings());
     Ok(server)
