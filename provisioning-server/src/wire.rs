@@ -47,7 +47,7 @@ pub enum Role {
 pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Role) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
-    let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
+    let store = SqliteStore::open_alone(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
     let ports = ports(config, store, &data.key_file())?;
     let tls = tls(config, data)?;

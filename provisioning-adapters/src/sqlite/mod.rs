@@ -20,6 +20,7 @@ mod discovered;
 mod fault;
 mod readers;
 mod reads;
+mod recall;
 mod rows;
 mod schema;
 mod seal;

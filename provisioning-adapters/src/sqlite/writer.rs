@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::connect::BUSY_TIMEOUT;
 use super::fault::{Fault, retry, unavailable};
+use super::recall::{Recall, Touched};
 
 /// So many jobs share a transaction at most; it bounds what one of them waits for.
 const BATCH_MAX: usize = 1024;
@@ -43,6 +44,7 @@ pub(super) struct Writer {
     queue: Mutex<Queue>,
     connection: Mutex<Connection>,
     on_commit: Option<OnCommit>,
+    recall: Option<Arc<Recall>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -64,13 +66,13 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>) -> Self {
-        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit }
+    pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>, recall: Option<Arc<Recall>>) -> Self {
+        Self { queue: Mutex::default(), connection: Mutex::new(connection), on_commit, recall }
     }
 
-    /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
-    /// and touches no other job.
-    pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, work: F) -> Result<T, StoreError>
+    /// Runs `work` in a transaction, and returns after it is on the disk and what it `touched` is no longer kept in
+    /// memory. An error of `work` undoes what it did and touches no other job.
+    pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, touched: Touched, work: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
@@ -78,7 +80,7 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         let must_lead = {
             let mut queue = lock(&self.queue);
-            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, caller }));
+            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, touched, caller }));
             !std::mem::replace(&mut queue.has_leader, true)
         };
         if must_lead {
@@ -86,6 +88,27 @@ impl Writer {
             drop(spawn_blocking(move || leader.lead()));
         }
         answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")))
+    }
+
+    fn commit_and_answer(&self, connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+        let began = Instant::now();
+        let outcome = transact(connection, &mut batch);
+        if let Some(recall) = &self.recall {
+            // A commit that failed may be on the disk all the same.
+            recall.forget(batch.iter().map(|job| job.touched()));
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(%error, jobs = batch.len(), "a commit failed");
+            return answer(batch, Some(error));
+        }
+        if let Some(on_commit) = &self.on_commit {
+            on_commit(began.elapsed());
+        }
+        let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
+        answer(done, None);
+        if !patient.is_empty() {
+            answer(patient, empty_log(connection).err());
+        }
     }
 }
 
@@ -100,7 +123,7 @@ impl Leader {
         let Some(writer) = self.writer.clone() else { return };
         let mut connection = lock(&writer.connection);
         while let Some(batch) = self.next_batch(&writer) {
-            commit_and_answer(&mut connection, batch, writer.on_commit.as_ref());
+            writer.commit_and_answer(&mut connection, batch);
         }
     }
 
@@ -127,22 +150,6 @@ impl Drop for Leader {
             // Dropping them tells their callers.
             drop(unanswered);
         }
-    }
-}
-
-fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, on_commit: Option<&OnCommit>) {
-    let began = Instant::now();
-    if let Err(error) = transact(connection, &mut batch) {
-        tracing::warn!(%error, jobs = batch.len(), "a commit failed");
-        return answer(batch, Some(error));
-    }
-    if let Some(on_commit) = on_commit {
-        on_commit(began.elapsed());
-    }
-    let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
-    answer(done, None);
-    if !patient.is_empty() {
-        answer(patient, empty_log(connection).err());
     }
 }
 
@@ -189,6 +196,7 @@ trait Job: Send {
     /// Does the work; whether its changes are to be kept.
     fn run(&mut self, tx: &Connection) -> bool;
     fn after(&self) -> After;
+    fn touched(&self) -> Touched;
     /// Tells the caller. What was found in a transaction that came to nothing counts for nothing either: even a
     /// refusal may rest on the changes of another job.
     fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>);
@@ -198,6 +206,7 @@ struct Task<T, F> {
     work: Option<F>,
     outcome: Option<Result<T, Fault>>,
     after: After,
+    touched: Touched,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -213,6 +222,10 @@ where
 
     fn after(&self) -> After {
         self.after
+    }
+
+    fn touched(&self) -> Touched {
+        self.touched
     }
 
     fn answer(self: Box<Self>, trouble: Option<&Arc<rusqlite::Error>>) {

@@ -79,7 +79,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
 
 /// `images`: how they are handed out.
 fn images(mut section: Section<'_>) -> (Option<usize>, Option<Bandwidth>) {
-    let max_streams: Option<NonZeroUsize> = section.number("max_streams", "from 1 up");
+    let max_streams: Option<NonZeroUsize> = section.number("max_streams", "1 up");
     let max_bandwidth = section.parsed("max_bandwidth");
     section.finish();
     (max_streams.map(NonZeroUsize::get), max_bandwidth)
