@@ -219,7 +219,7 @@ impl Draft {
 }
 
 /// Entries as frames of a stream.
-pub(super) fn write_frames(text: &mut String, entries: &[JournalEntry]) {
+pub fn write_frames(text: &mut String, entries: &[JournalEntry]) {
     for entry in entries {
         let data = serde_json::to_string(entry).expect("journal entries are JSON");
         write!(text, "id: {}\ndata: {data}\n\n", entry.seq).expect("a String takes everything");
