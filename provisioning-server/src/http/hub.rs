@@ -1,8 +1,8 @@
 //! One reader of the journal for all event streams: each entry is read and encoded once, however many pages are open.
 //!
-//! What happens within 50 ms is told in one piece, which every subscriber is sent as it is: one write each. Nothing
-//! depends on a subscriber getting every piece: each knows the journal's place up to which it was told, and reads for
-//! itself what a piece does not continue.
+//! What happens within 50 ms (75 ms for hundreds of subscribers) is told in one piece, which every subscriber is sent
+//! as it is: one write each. Nothing depends on a subscriber getting every piece: each knows the journal's place up to
+//! which it was told, and reads for itself what a piece does not continue.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,6 +24,10 @@ use crate::web::board::Summary;
 /// What happens within this time is told together: people do not see the difference, and a write for each entry and
 /// subscriber would be what a server with many open pages does most (`docs/performance.md`).
 const GATHERED: Duration = Duration::from_millis(50);
+/// The same for a crowd of subscribers, to whom a piece takes longer to write than to wait for.
+const GATHERED_FOR_CROWD: Duration = Duration::from_millis(75);
+/// So many are a crowd.
+const CROWD: usize = 500;
 /// A read of so many entries has more behind it.
 pub(super) const FULL_READ: usize = 256;
 /// Pieces that are kept for subscribers that are slow to take them: three seconds at the busiest. Slower ones read
@@ -163,7 +167,8 @@ impl Hub {
             at = piece.upto;
             self.tell(piece);
             if !is_full {
-                sleep(GATHERED).await;
+                let is_crowd = self.pieces.receiver_count() >= CROWD;
+                sleep(if is_crowd { GATHERED_FOR_CROWD } else { GATHERED }).await;
             }
         }
     }
