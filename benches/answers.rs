@@ -1,7 +1,5 @@
 //! Answer files, each recorded durably before it is sent, beside a Python server that records nothing.
 
-use std::time::Duration;
-
 use benches::load::{Load, each};
 use benches::peers::python_answers;
 use benches::process::Process;
@@ -80,8 +78,6 @@ async fn seen<F: Future<Output = anyhow::Result<Load>>>(
 ) -> anyhow::Result<Seen> {
     let before = process.cpu_seconds();
     let load = run().await?;
-    // The clock that counts CPU time ticks a hundred times a second: a moment later it has counted all.
-    tokio::time::sleep(Duration::from_millis(20)).await;
     let cpu_micros = (process.cpu_seconds() - before) / load.done * 1e6;
     Ok(Seen { load, cpu_micros })
 }

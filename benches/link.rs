@@ -142,7 +142,8 @@ async fn boot(script: &str) -> anyhow::Result<f64> {
             break response.error_for_status()?.text().await?;
         }
         let pause = response.headers().get("retry-after").context("a 503 says when to ask again")?;
-        tokio::time::sleep(Duration::from_secs(pause.to_str()?.parse()?)).await;
+        let pause = Duration::from_secs(pause.to_str()?.parse()?);
+        tokio::time::interval_at(tokio::time::Instant::now() + pause, pause).tick().await;
     };
     let urls = text.split_whitespace().filter(|word| word.starts_with("http") && word.contains("/boot/"));
     let mut bytes = 0.0;

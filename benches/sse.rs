@@ -159,10 +159,10 @@ impl Listeners {
             stream.write_all(request.as_bytes()).await?;
             tasks.spawn(listen(stream, n % SAMPLED == 0, delivered, ready, stopped));
         }
-        let begin = Instant::now();
+        let (begin, mut looks) = (Instant::now(), tokio::time::interval(Duration::from_millis(10)));
         while ready.load(Ordering::Relaxed) < count as u64 {
             ensure!(begin.elapsed() < Duration::from_secs(60), "not all streams were opened");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            looks.tick().await;
         }
         Ok(Self { tasks, delivered, stop })
     }
@@ -170,13 +170,14 @@ impl Listeners {
     /// Waits until all has come, or nothing more does; how many events came, and the sampled latencies in ms.
     async fn close(mut self, expected: u64) -> anyhow::Result<(u64, Vec<f64>)> {
         let mut before = u64::MAX;
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
         loop {
+            looks.tick().await;
             let now = self.delivered.load(Ordering::Relaxed);
             if now >= expected || now == before {
                 break;
             }
             before = now;
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         self.stop.send_replace(true);
         let mut latencies = Vec::new();

@@ -77,9 +77,12 @@ const SCALED: [(&str, &str, &str); 5] = [
 ];
 const COLOURS: [&str; 5] = ["#e8590c", "#9c36b5", "#1971c2", "#2f9e44", "#868e96"];
 
+/// A label, a colour, and values by the number of hosts.
+type Line = (&'static str, &'static str, Vec<(f64, f64)>);
+
 /// Time and memory against the number of hosts, both logarithmic; `None` without such figures.
 pub(crate) fn scaling(reports: &[Report]) -> Option<String> {
-    let lines: Vec<(&str, &str, Vec<(f64, f64)>)> = SCALED
+    let lines: Vec<Line> = SCALED
         .iter()
         .zip(COLOURS)
         .filter_map(|((report, begin, label), colour)| {

@@ -142,6 +142,7 @@ fn page(reports: &[Report]) -> String {
 /// Three digits that count.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
+        size if !size.is_finite() => "–".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
