@@ -1,6 +1,7 @@
 //! Logging in to many hosts and running a command there: CPU of our client beside `ssh`, and Ansible where it is
 //! installed, against the same OpenSSH server. The server's own cost is the same for all and is not counted.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -144,7 +145,7 @@ fn wait(child: Option<std::process::Child>) -> anyhow::Result<()> {
 fn with_ansible(dir: &Path, port: u16, hosts: u16) -> anyhow::Result<Option<f64>> {
     let mut inventory = String::new();
     for n in 1..=hosts {
-        inventory += &format!("h{n} ansible_host=127.0.0.1 ansible_port={port} ansible_user=root\n");
+        writeln!(inventory, "h{n} ansible_host=127.0.0.1 ansible_port={port} ansible_user=root")?;
     }
     fs::write(dir.join("inventory"), inventory)?;
     let common = format!("-F none -o UserKnownHostsFile={} -o ControlMaster=no", dir.join("known_hosts").display());

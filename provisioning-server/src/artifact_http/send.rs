@@ -58,7 +58,7 @@ pub(super) async fn segments(
                 counter(memory.len() as u64);
             }
             Segment::File { file, offset, len } => {
-                run(stream, file, *offset..*offset + *len, throttle, counter).await?
+                run(stream, file, *offset..*offset + *len, throttle, counter).await?;
             }
         }
     }
