@@ -6,6 +6,7 @@
 
 pub mod load;
 pub mod nginx;
+pub mod peers;
 pub mod process;
 pub mod report;
 pub mod site;

@@ -3,12 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 
 /// What came of a period of load.
 #[derive(Clone, Debug, Default)]
@@ -81,13 +83,46 @@ pub async fn requests(
     for task in tasks {
         all.extend(task.await??);
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    all.sort_unstable();
-    ensure!(!all.is_empty(), "no request was answered");
-    let p99 = all[(all.len() - 1) * 99 / 100];
+    summed(all, begin.elapsed())
+}
+
+fn summed(mut latencies: Vec<Duration>, took: Duration) -> anyhow::Result<Load> {
+    latencies.sort_unstable();
+    ensure!(!latencies.is_empty(), "no request was answered");
+    let p99 = latencies[(latencies.len() - 1) * 99 / 100];
     #[expect(clippy::cast_precision_loss, reason = "some millions of requests")]
-    let done = all.len() as f64;
-    Ok(Load { done, seconds, p99_ms: p99.as_secs_f64() * 1000.0, fairness: 1.0 })
+    let done = latencies.len() as f64;
+    Ok(Load { done, seconds: took.as_secs_f64(), p99_ms: p99.as_secs_f64() * 1000.0, fairness: 1.0 })
+}
+
+/// `clients` at once send the requests, each of them once, as fast as they are answered.
+///
+/// # Errors
+/// As [`requests`](fn@requests).
+pub async fn each(address: SocketAddr, clients: usize, requests: Vec<Vec<u8>>) -> anyhow::Result<Load> {
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+    let begin = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..clients {
+        let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            let mut stream = tokio::net::TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let asked = Instant::now();
+                stream.write_all(request).await?;
+                read_answer(&mut stream).await?;
+                latencies.push(asked.elapsed());
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        all.extend(task??);
+    }
+    summed(all, begin.elapsed())
 }
 
 /// Reads one answer to its end.

@@ -66,6 +66,17 @@ impl Process {
     }
 }
 
+/// Lets this process, and those it starts, open as many files as the system allows.
+///
+/// # Errors
+/// When the limit can not be read or set.
+pub fn allow_many_files() -> anyhow::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));

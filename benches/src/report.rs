@@ -72,6 +72,7 @@ impl Row {
 #[derive(Debug)]
 pub struct Report {
     name: &'static str,
+    load: f64,
     effort: Effort,
     rows: Vec<Row>,
 }
@@ -92,12 +93,14 @@ struct Machine {
     kernel: String,
     commit: String,
     at: String,
+    /// How many processes wanted to run in the minute before: figures of a busy machine are worth less.
+    load: f64,
 }
 
 impl Report {
     /// A report without rows.
     pub fn new(name: &'static str, effort: Effort) -> Self {
-        Self { name, effort, rows: vec![] }
+        Self { name, load: busy_before(), effort, rows: vec![] }
     }
 
     /// Adds a row.
@@ -127,7 +130,8 @@ impl Report {
         println!("{}\n{table}", self.name);
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
         fs::create_dir_all(&folder).with_context(|| format!("{} can not be made", folder.display()))?;
-        let written = Written { name: self.name, smoke: self.effort.smoke, machine: machine(), rows: &self.rows };
+        let written =
+            Written { name: self.name, smoke: self.effort.smoke, machine: machine(self.load), rows: &self.rows };
         let file = folder.join(format!("{}.json", self.name));
         fs::write(&file, serde_json::to_vec_pretty(&written)?)
             .with_context(|| format!("{} can not be written", file.display()))?;
@@ -141,6 +145,7 @@ impl Report {
 /// Three digits that count.
 fn figure(value: f64) -> String {
     match value.abs() {
+        size if !size.is_finite() => "–".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
@@ -148,7 +153,12 @@ fn figure(value: f64) -> String {
     }
 }
 
-fn machine() -> Machine {
+fn busy_before() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
+}
+
+fn machine(load: f64) -> Machine {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     let said = |program: &str, arguments: &[&str]| {
@@ -161,6 +171,7 @@ fn machine() -> Machine {
         kernel: said("uname", &["-r"]),
         commit: said("git", &["rev-parse", "--short", "HEAD"]),
         at: jiff::Timestamp::now().to_string(),
+        load,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The SQLite store and vault on real files: the ports' contracts, and what only a file can show.
 #![cfg(feature = "sqlite")]
 
+#[path = "sqlite/alone.rs"]
+mod alone;
 #[path = "sqlite/damage.rs"]
 mod damage;
 #[path = "sqlite/keeping.rs"]

@@ -190,6 +190,7 @@ fn config(url: &str, listen: SocketAddr, options: &FleetOptions, data_dir: &Path
         infrastructure: None,
         retention: Retention::default(),
         max_streams: None,
+        max_bandwidth: None,
         pxe: PxeConfig::default(),
         auth,
         logins: LoginConfig::default(),

@@ -14,6 +14,7 @@
 
 pub mod access;
 pub mod artifact_http;
+pub mod bandwidth;
 pub mod capabilities;
 pub mod cli;
 pub mod config;

@@ -16,11 +16,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access::AccessSetup;
+use crate::bandwidth::Bandwidth;
 use crate::http::artifacts::LoadedImages;
 use crate::http::auth::Operators;
 use crate::http::census::{Census, ConnectionLimits};
 use crate::http::downloads::Downloads;
 use crate::http::health::HealthChecks;
+use crate::http::hub::Hub;
 use crate::http::listen::{self, Door, stopped};
 use crate::http::metrics::Metrics;
 use crate::http::{self, App};
@@ -61,6 +63,8 @@ pub struct Setup {
     pub notify: notify::Notify,
     /// How many machines download at once; `None` does not count.
     pub max_streams: Option<usize>,
+    /// How many bytes a second all downloads take together; `None` is as many as go out.
+    pub max_bandwidth: Option<Bandwidth>,
 }
 
 /// A server that is not yet served: its handlers answer, its loop does not run.
@@ -77,7 +81,7 @@ impl Server {
     pub fn new(setup: Setup) -> Self {
         let Setup { ports, mut site, policy, server_types, images, access, metrics, tls, netboot, warnings, .. } =
             setup;
-        let (notify, max_streams) = (setup.notify, setup.max_streams);
+        let (notify, max_streams, max_bandwidth) = (setup.notify, setup.max_streams, setup.max_bandwidth);
         let server_type_faults = Arc::<RwLock<Vec<String>>>::default();
         if let Some(tls) = &tls {
             site.tls_fingerprint = Some(tls.fingerprint());
@@ -90,11 +94,12 @@ impl Server {
             orchestrator: Arc::new(orchestrator),
             images: LoadedImages::new(images),
             operators: Operators::new(access, public_url, Arc::clone(&clock), entropy),
-            downloads: Downloads::new(clock, max_streams),
+            downloads: Downloads::new(clock, max_streams, max_bandwidth),
             metrics,
             programs: netboot.programs,
             boot_server: netboot.service.as_ref().map(|service| service.health.clone()).unwrap_or_default(),
             board: Arc::new(Board::new(Arc::clone(&server_type_faults), warnings)),
+            hub: Hub::default(),
             server_type_faults,
             notify,
             settings: OnceLock::new(),
@@ -173,6 +178,7 @@ impl Server {
         }
         tasks.spawn(Arc::clone(&self.app.orchestrator).run(stopped(stopping)));
         tasks.spawn(follow_journal(Arc::clone(&self.app)));
+        tasks.spawn(tell_subscribers(Arc::clone(&self.app)));
         tasks.spawn(notify(Arc::clone(&self.app)));
         tasks.spawn(watch_health(Arc::clone(&self.app)));
         Ok(Running { app: self.app, tls: self.tls, stop: self.stop, tasks, address, boot_address })
@@ -309,6 +315,15 @@ async fn watch_health(app: Arc<App>) {
         biased;
         () = stopped(app.stopping.clone()) => {}
         () = app.health.watch(&app) => {}
+    }
+}
+
+/// Tells all event streams what happens until the server stops.
+async fn tell_subscribers(app: Arc<App>) {
+    tokio::select! {
+        biased;
+        () = stopped(app.stopping.clone()) => {}
+        () = app.hub.run(&app) => {}
     }
 }
 

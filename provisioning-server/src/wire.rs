@@ -51,7 +51,7 @@ pub enum Role {
 pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Role) -> anyhow::Result<Server> {
     let images = ImageStore::open(data.path()).await?;
     let metrics = Metrics::default();
-    let store = SqliteStore::open_observed(&data.database(), metrics.on_commit())?;
+    let store = SqliteStore::open_alone(&data.database(), metrics.on_commit())?;
     let notify = Notify::new(config.notify.clone(), Arc::new(store.clone()), Patience::default())?;
     let observer = metrics.on_delivery(notify.names());
     let notify = notify.observed_by(observer);
@@ -79,6 +79,7 @@ pub async fn wire(config: &Config, data: &DataDir, access: AccessSetup, role: Ro
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         notify,
         max_streams: config.max_streams,
+        max_bandwidth: config.max_bandwidth,
     });
     server.app().settings.get_or_init(|| config.settings());
     let data_dir = Some(data.path().to_owned());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 
+use crate::results;
 use crate::shell::Shell;
 
 /// What to measure.
@@ -15,6 +16,9 @@ pub(crate) struct BenchArgs {
     /// A fraction of a second each, on the unoptimised build: shows that they run, judges nothing
     #[arg(long)]
     smoke: bool,
+    /// Measure nothing: write the last results as tables and pictures below docs/performance/
+    #[arg(long)]
+    publish: bool,
     /// Print the names and stop
     #[arg(long)]
     list: bool,
@@ -27,7 +31,8 @@ nothing else meanwhile; figures of shared machines move by tens of percent, rati
 Examples:
   cargo xtask bench                       all: some 15 minutes
   cargo xtask bench stream boot_storm     two of them
-  cargo xtask bench --smoke               whether they still run: a minute";
+  cargo xtask bench --smoke               whether they still run: a minute
+  cargo xtask bench --publish             the last results into docs/performance/";
 
 /// Builds the server, and runs the measurements one after the other.
 ///
@@ -37,6 +42,10 @@ pub(crate) fn run(shell: &Shell, args: &BenchArgs) -> anyhow::Result<()> {
     let all = names(include_str!("../../benches/Cargo.toml"));
     if args.list {
         return say(&all);
+    }
+    if args.publish {
+        let root = shell.root();
+        return results::publish(&root.join("target/bench"), &root.join("docs/performance"));
     }
     for name in &args.names {
         ensure!(all.contains(&name.as_str()), "there is no measurement {name:?}; there are {}", all.join(", "));

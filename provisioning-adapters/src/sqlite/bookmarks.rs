@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use provisioning_core::ports::{Bookmarks, StoreError};
 use rusqlite::{OptionalExtension as _, params};
 
+use super::recall::Touched;
 use super::store::SqliteStore;
-use super::writer::After;
 
 #[async_trait]
 impl Bookmarks for SqliteStore {
@@ -22,7 +22,7 @@ impl Bookmarks for SqliteStore {
     async fn keep(&self, reader: &str, place: u64) -> Result<(), StoreError> {
         let reader = reader.to_owned();
         let place = i64::try_from(place).unwrap_or(i64::MAX);
-        let write = self.write(After::Commit, move |tx| {
+        let write = self.write_to(Touched::Nothing, move |tx| {
             let sql = "INSERT INTO bookmarks (reader, place) VALUES (?1, ?2)
                        ON CONFLICT (reader) DO UPDATE SET place = excluded.place";
             tx.prepare_cached(sql)?.execute(params![reader, place])?;

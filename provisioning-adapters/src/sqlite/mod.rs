@@ -27,6 +27,7 @@ mod fault;
 mod pruning;
 mod readers;
 mod reads;
+mod recall;
 mod restore;
 mod rows;
 mod schema;

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::connect::{self, OpenError};
 use super::fault::Fault;
 use super::readers::Readers;
+use super::recall::{Epoch, Recall, Touched};
 use super::seal::SealingKey;
 use super::vault::SqliteVault;
 use super::writer::{After, OnCommit, Writer};
@@ -47,6 +48,8 @@ pub struct SqliteStore {
     // Dropped before the writer, which as the last to close empties the write-ahead log.
     readers: Arc<Readers>,
     pub(super) writer: Arc<Writer>,
+    /// What need not be read again; `None` where others may write the file.
+    recall: Option<Arc<Recall>>,
 }
 
 impl SqliteStore {
@@ -57,20 +60,22 @@ impl SqliteStore {
     /// See [`OpenError`]. A file of a newer release, of another program, or without permission to write it is left
     /// as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_with(path, None)
+        Self::open_with(path, None, None)
     }
 
-    /// As [`open`](Self::open); `on_commit` is told of each commit, from a thread that may block but should not.
+    /// As [`open`](Self::open), for a process that alone writes the file, by this value and its clones: it keeps in
+    /// memory what machines ask for again and again. `on_commit` is told of each commit, from a thread that may block
+    /// but should not.
     ///
     /// # Errors
     /// The same.
-    pub fn open_observed(path: &Path, on_commit: OnCommit) -> Result<Self, OpenError> {
-        Self::open_with(path, Some(on_commit))
+    pub fn open_alone(path: &Path, on_commit: OnCommit) -> Result<Self, OpenError> {
+        Self::open_with(path, Some(on_commit), Some(Arc::default()))
     }
 
-    fn open_with(path: &Path, on_commit: Option<OnCommit>) -> Result<Self, OpenError> {
-        let writer = Writer::new(connect::writer(path)?, on_commit);
-        Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(writer) })
+    fn open_with(path: &Path, on_commit: Option<OnCommit>, recall: Option<Arc<Recall>>) -> Result<Self, OpenError> {
+        let writer = Writer::new(connect::writer(path)?, on_commit, recall.clone());
+        Ok(Self { readers: Arc::new(Readers::new(path.into())), writer: Arc::new(writer), recall })
     }
 
     /// What keeps it from writing, as the last write or [`check_writable`](Self::check_writable) has found; `None` while
@@ -104,19 +109,52 @@ impl SqliteStore {
         self.readers.read(read).await
     }
 
+    /// Answers from memory what is kept there, else reads it, and keeps what was found.
+    async fn recalled<T, F>(
+        &self,
+        kept: impl FnOnce(&Recall) -> Option<T>,
+        read: F,
+        keep: impl FnOnce(&Recall, Epoch, &T),
+    ) -> Result<Option<T>, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<Option<T>, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        let Some(recall) = &self.recall else { return self.read(read).await };
+        if let Some(kept) = kept(recall) {
+            return Ok(Some(kept));
+        }
+        let epoch = recall.epoch();
+        let found = self.read(read).await?;
+        if let Some(found) = &found {
+            keep(recall, epoch, found);
+        }
+        Ok(found)
+    }
+
+    /// Writes what may touch any row.
     pub(super) async fn write<T, F>(&self, after: After, write: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
-        self.writer.write(after, write).await
+        self.writer.write(after, Touched::Everything, write).await
+    }
+
+    /// Writes what touches this much.
+    pub(super) async fn write_to<T, F>(&self, touched: Touched, write: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.writer.write(After::Commit, touched, write).await
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
-        self.write(After::Commit, move |tx| writes::commit(tx, &change)).await
+        self.write_to(Touched::Host(change.host.id), move |tx| writes::commit(tx, &change)).await
     }
 
     async fn remove_host(&self, id: HostId, expected: Revision, entry: NewEntry) -> Result<(), StoreError> {
@@ -124,11 +162,11 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
-        self.write(After::Commit, move |tx| writes::append(tx, &entries)).await
+        self.write_to(Touched::Nothing, move |tx| writes::append(tx, &entries)).await
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
-        self.read(move |db| reads::host(db, id)).await
+        self.recalled(|kept| kept.host(id), move |db| reads::host(db, id), Recall::keep_host).await
     }
 
     async fn host_by_name(&self, name: &Hostname) -> Result<Option<HostRecord>, StoreError> {
@@ -137,7 +175,7 @@ impl Store for SqliteStore {
     }
 
     async fn host_by_mac(&self, mac: MacAddr) -> Result<Option<HostRecord>, StoreError> {
-        self.read(move |db| reads::host_by_mac(db, mac)).await
+        self.recalled(|kept| kept.host_by_mac(mac), move |db| reads::host_by_mac(db, mac), Recall::keep_host).await
     }
 
     async fn hosts(&self, filter: &HostFilter) -> Result<Vec<HostRecord>, StoreError> {
@@ -158,7 +196,7 @@ impl Store for SqliteStore {
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
-        self.read(move |db| reads::operation(db, id)).await
+        self.recalled(|kept| kept.operation(id), move |db| reads::operation(db, id), Recall::keep_operation).await
     }
 
     async fn operations_of(&self, host: HostId) -> Result<Vec<Operation>, StoreError> {
@@ -193,11 +231,11 @@ impl Store for SqliteStore {
 
     async fn reschedule(&self, work: &Work, entry: Option<NewEntry>) -> Result<bool, StoreError> {
         let work = work.clone();
-        self.write(After::Commit, move |tx| writes::reschedule(tx, &work, entry.as_ref())).await
+        self.write_to(Touched::Nothing, move |tx| writes::reschedule(tx, &work, entry.as_ref())).await
     }
 
     async fn settle(&self, id: WorkId, entry: Option<NewEntry>) -> Result<bool, StoreError> {
-        self.write(After::Commit, move |tx| writes::settle(tx, id, entry.as_ref())).await
+        self.write_to(Touched::Nothing, move |tx| writes::settle(tx, id, entry.as_ref())).await
     }
 
     async fn insert_image(&self, image: &Image, entry: NewEntry) -> Result<(), StoreError> {
@@ -210,7 +248,7 @@ impl Store for SqliteStore {
     }
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
-        self.read(move |db| reads::image(db, id)).await
+        self.recalled(|kept| kept.image(id), move |db| reads::image(db, id), Recall::keep_image).await
     }
 
     async fn default_image(&self) -> Result<Option<ImageId>, StoreError> {
@@ -232,7 +270,7 @@ impl Store for SqliteStore {
         entry: Option<NewEntry>,
     ) -> Result<bool, StoreError> {
         let machine = machine.clone();
-        self.write(After::Commit, move |tx| discovered::keep(tx, &machine, at_most, entry.as_ref())).await
+        self.write_to(Touched::Nothing, move |tx| discovered::keep(tx, &machine, at_most, entry.as_ref())).await
     }
 
     async fn discovered(&self) -> Result<Vec<DiscoveredMachine>, StoreError> {

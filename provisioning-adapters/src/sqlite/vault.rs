@@ -7,6 +7,7 @@ use provisioning_core::model::{OperationId, Secret};
 use provisioning_core::ports::{Retry, Vault, VaultError};
 
 use super::fault::of_vault;
+use super::recall::Touched;
 use super::seal::{Sealed, SealingKey};
 use super::store::SqliteStore;
 use super::writer::After;
@@ -35,7 +36,7 @@ impl Vault for SqliteVault {
             .key
             .seal(operation, key.expose().as_bytes())
             .map_err(|error| VaultError::Unavailable { retry: Retry::Later, source: error.into() })?;
-        let keep = self.store.write(After::Commit, move |tx| writes::keep_key(tx, operation, &sealed));
+        let keep = self.store.write_to(Touched::Nothing, move |tx| writes::keep_key(tx, operation, &sealed));
         keep.await.map_err(of_vault)
     }
 

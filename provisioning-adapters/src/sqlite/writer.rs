@@ -22,6 +22,7 @@ use tokio::task::spawn_blocking;
 use super::connect::BUSY_TIMEOUT;
 use super::draft::suffixed;
 use super::fault::{Fault, retry, unavailable, write_trouble};
+use super::recall::{Recall, Touched};
 
 /// So many jobs share a transaction at most; it bounds what one of them waits for.
 const BATCH_MAX: usize = 1024;
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     connection: Mutex<Connection>,
     on_commit: Option<OnCommit>,
     trouble: watch::Sender<Option<WriteTrouble>>,
+    recall: Option<Arc<Recall>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -69,12 +71,13 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>) -> Self {
+    pub(super) fn new(connection: Connection, on_commit: Option<OnCommit>, recall: Option<Arc<Recall>>) -> Self {
         Self {
             queue: Mutex::default(),
             connection: Mutex::new(connection),
             on_commit,
             trouble: watch::Sender::new(None),
+            recall,
         }
     }
 
@@ -100,9 +103,9 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a transaction, and returns after it is on the disk. An error of `work` undoes what it did
-    /// and touches no other job.
-    pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, work: F) -> Result<T, StoreError>
+    /// Runs `work` in a transaction, and returns after it is on the disk and what it `touched` is no longer kept in
+    /// memory. An error of `work` undoes what it did and touches no other job.
+    pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, touched: Touched, work: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
@@ -110,7 +113,7 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         let must_lead = {
             let mut queue = lock(&self.queue);
-            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, caller }));
+            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, touched, caller }));
             !std::mem::replace(&mut queue.has_leader, true)
         };
         if must_lead {
@@ -120,6 +123,28 @@ impl Writer {
         let outcome = answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")));
         self.note(&outcome);
         outcome
+    }
+
+    fn commit_and_answer(&self, connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+        let began = Instant::now();
+        let outcome = transact(connection, &mut batch);
+        if let Some(recall) = &self.recall {
+            // A commit that failed may be on the disk all the same.
+            recall.forget(batch.iter().map(|job| job.touched()));
+        }
+        if let Err(failed) = outcome {
+            tracing::debug!(error = %failed.error, jobs = batch.len(), "a commit failed");
+            return answer(batch, Some(&failed.looked_into(connection)));
+        }
+        if let Some(on_commit) = &self.on_commit {
+            on_commit(began.elapsed());
+        }
+        let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
+        answer(done, None);
+        if !patient.is_empty() {
+            let failed = empty_log(connection).err().map(|error| Failed::from(error).looked_into(connection));
+            answer(patient, failed.as_ref());
+        }
     }
 }
 
@@ -134,7 +159,7 @@ impl Leader {
         let Some(writer) = self.writer.clone() else { return };
         let mut connection = lock(&writer.connection);
         while let Some(batch) = self.next_batch(&writer) {
-            commit_and_answer(&mut connection, batch, writer.on_commit.as_ref());
+            writer.commit_and_answer(&mut connection, batch);
         }
     }
 
@@ -161,23 +186,6 @@ impl Drop for Leader {
             // Dropping them tells their callers.
             drop(unanswered);
         }
-    }
-}
-
-fn commit_and_answer(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, on_commit: Option<&OnCommit>) {
-    let began = Instant::now();
-    if let Err(failed) = transact(connection, &mut batch) {
-        tracing::debug!(error = %failed.error, jobs = batch.len(), "a commit failed");
-        return answer(batch, Some(&failed.looked_into(connection)));
-    }
-    if let Some(on_commit) = on_commit {
-        on_commit(began.elapsed());
-    }
-    let (patient, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.after() == After::EmptyLog);
-    answer(done, None);
-    if !patient.is_empty() {
-        let failed = empty_log(connection).err().map(|error| Failed::from(error).looked_into(connection));
-        answer(patient, failed.as_ref());
     }
 }
 
@@ -266,6 +274,7 @@ trait Job: Send {
     /// Does the work; whether its changes are to be kept.
     fn run(&mut self, tx: &Connection) -> bool;
     fn after(&self) -> After;
+    fn touched(&self) -> Touched;
     /// Tells the caller. What was found in a transaction that came to nothing counts for nothing either: even a
     /// refusal may rest on the changes of another job.
     fn answer(self: Box<Self>, failed: Option<&Failed>);
@@ -277,6 +286,7 @@ struct Task<T, F> {
     work: Option<F>,
     outcome: Option<Result<T, Fault>>,
     after: After,
+    touched: Touched,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -292,6 +302,10 @@ where
 
     fn after(&self) -> After {
         self.after
+    }
+
+    fn touched(&self) -> Touched {
+        self.touched
     }
 
     fn trouble(&self) -> Option<WriteTrouble> {

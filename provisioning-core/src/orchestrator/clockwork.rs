@@ -28,6 +28,13 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How long after trouble with the store or the boot server it is tried again.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
+/// A boot plan takes all hosts into account: after one was made, the next waits for so many times as long as that took,
+/// so that a fleet in motion does not keep the loop at it. A plan of a small site is made at once all the same.
+const PLAN_RESTS: u32 = 4;
+
+/// But not longer than this.
+const PLAN_REST_MAX: Duration = Duration::from_secs(1);
+
 /// A job's task, its work, and whether the work's end could be written down.
 type Finished = (tokio::task::Id, (WorkId, Result<(), StoreError>));
 
@@ -36,6 +43,8 @@ type Finished = (tokio::task::Id, (WorkId, Result<(), StoreError>));
 struct Jobs {
     set: JoinSet<(WorkId, Result<(), StoreError>)>,
     running: BTreeMap<WorkId, AbortHandle>,
+    /// No boot plan is made before then.
+    plan_rests_until: Option<Timestamp>,
 }
 
 impl Orchestrator {
@@ -83,7 +92,7 @@ impl Orchestrator {
         self.heed_clock(watch).await?;
         let sweep = self.sweep_vault().await;
         let discovered = self.write_discovered().await;
-        let boot = self.sync_boot().await?;
+        let boot = self.sync_boot(&mut jobs.plan_rests_until).await?;
         self.expire_overdue().await?;
         let work = self.spawn_due(jobs).await?;
         let deadline = self.ports.store.next_deadline().await?;
@@ -113,7 +122,11 @@ impl Orchestrator {
     }
 
     /// Applies the boot plan if it may have changed. Level-triggered: the plan is made from what is stored.
-    async fn sync_boot(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn sync_boot(&self, rests_until: &mut Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        let began = self.ports.clock.now();
+        if let Some(until) = rests_until.filter(|until| is_soon(began, *until)) {
+            return Ok(self.boot_is_stale.load(Ordering::SeqCst).then_some(until));
+        }
         if !self.boot_is_stale.swap(false, Ordering::SeqCst) {
             return Ok(None);
         }
@@ -124,7 +137,10 @@ impl Orchestrator {
                 return Err(error);
             }
         };
-        let Err(error) = self.ports.boot_server.apply(&boot_plan(&hosts)).await else {
+        let applied = self.ports.boot_server.apply(&boot_plan(&hosts)).await;
+        let now = self.ports.clock.now();
+        *rests_until = Some(now + (now.since(began) * PLAN_RESTS).min(PLAN_REST_MAX));
+        let Err(error) = applied else {
             if self.boot_outcry.is_over() {
                 tracing::info!("the boot plan is in force again");
             }
@@ -223,6 +239,11 @@ impl Jobs {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
+}
+
+/// Whether `until` is ahead, and no further than a rest: a clock that was set back makes nobody wait.
+fn is_soon(now: Timestamp, until: Timestamp) -> bool {
+    until > now && until.since(now) <= PLAN_REST_MAX
 }
 
 fn boot_plan(hosts: &[HostRecord]) -> BootPlan {

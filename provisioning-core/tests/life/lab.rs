@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) joins_at_once_max: usize,
     pub(crate) inventory: Vec<InventoryRecord>,
     pub(crate) plans: Vec<BootPlan>,
+    /// How long the boot server takes for each plan.
+    pub(crate) plan_takes: Duration,
     pub(crate) secrets_seen: Vec<String>,
     /// Hosts whose SSH server is not up.
     pub(crate) unreachable: bool,
@@ -324,6 +326,10 @@ impl Clock for Fakes {
 #[async_trait]
 impl BootServer for Fakes {
     async fn apply(&self, plan: &BootPlan) -> Result<(), BootServerError> {
+        let takes = self.world.lock().expect("a world").plan_takes;
+        if !takes.is_zero() {
+            tokio::time::timeout(takes, std::future::pending::<()>()).await.ok();
+        }
         self.world.lock().expect("a world").plans.push(plan.clone());
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Lives that end well.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use provisioning_core::machine::{BootAnswer, EventKind, HostState, Leg, Phase};
@@ -205,4 +206,28 @@ async fn a_netboot_while_installing_shortens_the_wait() {
     }
     lab.until(lost, Phase::Failed).await;
     assert_eq!(lab.phase(wrote).await, Phase::Installing, "its webhook may be lost, its phone-home not yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_changes_in_a_row_share_a_boot_plan_and_the_last_one_is_in_it() {
+    let lab = Lab::new(false).await;
+    lab.world.lock().expect("a world").plan_takes = Duration::from_millis(50);
+    for n in 0..40 {
+        lab.register(n).await;
+        tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>()).await.ok();
+    }
+    let known = || {
+        let world = lab.world.lock().expect("a world");
+        let plan = world.plans.last().map(|plan| plan.entries.iter().map(|entry| &entry.host).collect::<BTreeSet<_>>());
+        plan.map_or(0, |hosts| hosts.len())
+    };
+    let all_known = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        while known() < 40 {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), all_known).await.expect("the last change is soon in force");
+    let plans = lab.world.lock().expect("a world").plans.len();
+    assert!((2..=6).contains(&plans), "{plans} plans for 40 changes in 400 ms, of which each took 50 ms");
 }

@@ -189,7 +189,8 @@ async fn answer(stream: &TcpStream, app: &App, request: &RequestHead) -> io::Res
             send::bytes(stream, &text, download.is_some()).await?;
             match download {
                 Some(mut download) => {
-                    send::segments(stream, download.artifact.segments(), &mut *download.counter).await
+                    let throttle = download.throttle.as_deref();
+                    send::segments(stream, download.artifact.segments(), throttle, &mut *download.counter).await
                 }
                 None => Ok(()),
             }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use crate::bandwidth::Throttle;
 use crate::images::artifact::Segment;
 
 /// How many bytes one client is sent before the next has its turn. Less costs system calls, more makes 64
@@ -41,6 +43,7 @@ pub(super) async fn bytes(stream: &TcpStream, mut rest: &[u8], more: bool) -> io
 pub(super) async fn segments(
     stream: &TcpStream,
     segments: &[Segment],
+    throttle: Option<&Throttle>,
     counter: &mut (dyn FnMut(u64) + Send),
 ) -> io::Result<()> {
     let mut left = segments.len();
@@ -48,10 +51,15 @@ pub(super) async fn segments(
         left -= 1;
         match segment {
             Segment::Bytes(memory) => {
+                if let Some(throttle) = throttle {
+                    throttle.pass(memory.len() as u64).await;
+                }
                 bytes(stream, memory, left > 0).await?;
                 counter(memory.len() as u64);
             }
-            Segment::File { file, offset, len } => run(stream, file, *offset, *len, counter).await?,
+            Segment::File { file, offset, len } => {
+                run(stream, file, *offset..*offset + *len, throttle, counter).await?;
+            }
         }
     }
     Ok(())
@@ -61,13 +69,20 @@ pub(super) async fn segments(
 async fn run(
     stream: &TcpStream,
     file: &File,
-    from: u64,
-    len: u64,
+    bytes: Range<u64>,
+    throttle: Option<&Throttle>,
     counter: &mut (dyn FnMut(u64) + Send),
 ) -> io::Result<()> {
-    let (mut at, end) = (from, from + len);
-    let (mut turn, mut read_to) = (TURN, from);
+    let (mut at, end) = (bytes.start, bytes.end);
+    let (mut turn, mut read_to) = (0, at);
     while at < end {
+        if turn == 0 {
+            turn = TURN.min(end - at);
+            if let Some(throttle) = throttle {
+                turn = turn.min(throttle.turn());
+                throttle.pass(turn).await;
+            }
+        }
         if at >= read_to {
             read_to = (at + AHEAD).min(end);
             // What the kernel makes of the advice is its own affair.
@@ -84,7 +99,6 @@ async fn run(
         counter(sent as u64);
         turn -= sent as u64;
         if turn == 0 {
-            turn = TURN;
             yield_now().await;
         }
     }

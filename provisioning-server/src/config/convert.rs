@@ -19,6 +19,7 @@ use super::server::{self, Server};
 use super::{
     Config, InfrastructureConfig, InventoryMethod, LogFormat, LoggingConfig, Origins, auth, notify, pxe, server_types,
 };
+use crate::bandwidth::Bandwidth;
 
 const ROOT_PASSWORD_HELP: &str = "make one with `openssl passwd -6` and write it in single quotes, or put it into a \
                                   file and name that under credentials.root_password_hash_file";
@@ -39,7 +40,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
     let policy = timeouts(root.section("timeouts"));
     let (auth, logins) = auth::read(root.section("auth"), server.listen);
     let logging = logging(root.section("logging"));
-    let max_streams = images(root.section("images"));
+    let (max_streams, max_bandwidth) = images(root.section("images"));
     let retention = retention(root.section("retention"));
     let notify = notify::targets(reader, &mut root);
     root.finish();
@@ -71,6 +72,7 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
         infrastructure,
         retention,
         max_streams,
+        max_bandwidth,
         pxe,
         auth,
         logins,
@@ -84,10 +86,11 @@ pub(super) fn config(reader: &Reader, mut root: Section<'_>, path: &Arc<Path>) -
 }
 
 /// `images`: how they are handed out.
-fn images(mut section: Section<'_>) -> Option<usize> {
-    let max_streams: Option<NonZeroUsize> = section.number("max_streams", "from 1 up");
+fn images(mut section: Section<'_>) -> (Option<usize>, Option<Bandwidth>) {
+    let max_streams: Option<NonZeroUsize> = section.number("max_streams", "1 up");
+    let max_bandwidth = section.parsed("max_bandwidth");
     section.finish();
-    max_streams.map(NonZeroUsize::get)
+    (max_streams.map(NonZeroUsize::get), max_bandwidth)
 }
 
 /// `retention`: how long the past is kept; 0 keeps it for ever.

@@ -68,6 +68,7 @@ impl Config {
         list.value("server.boot_url", self.site.boot_url());
         list.optional("server.artifact_listen", self.server.artifact_listen);
         list.optional("images.max_streams", self.max_streams);
+        list.optional("images.max_bandwidth", self.max_bandwidth);
         list.value("server_types_file", self.server_types_file.display());
     }
 

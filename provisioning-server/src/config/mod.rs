@@ -38,6 +38,7 @@ pub use keys::Document;
 pub use pxe::PxeConfig;
 
 use crate::access::{PasswordPhc, SESSION_IDLE};
+use crate::bandwidth::Bandwidth;
 pub use reader::Origins;
 pub use reference::reference;
 pub use schema::schema;
@@ -75,6 +76,8 @@ pub struct Config {
     pub retention: Retention,
     /// How many machines download at once; the others wait for their turn. Default all.
     pub max_streams: Option<usize>,
+    /// How many bytes a second all downloads take together. Default as many as go out.
+    pub max_bandwidth: Option<Bandwidth>,
     /// Netbooting.
     pub pxe: PxeConfig,
     /// Who may operate.

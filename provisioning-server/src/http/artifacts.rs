@@ -16,6 +16,7 @@ use super::App;
 use super::downloads::Part;
 use super::problem::{Kind, Problem};
 use super::segment::Segments;
+use crate::bandwidth::{Throttle, Throttled};
 use crate::images::artifact::{Artifact, StoredImage};
 use crate::images::import::{ImageStore, OpenError};
 use crate::images::mode::ModeFile;
@@ -88,8 +89,13 @@ async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Reply { head, download } = reply(&app, &token, &file, &method, &headers).await?;
-    let body =
-        download.map_or_else(Body::empty, |Download { artifact, counter }| Body::new(artifact.into_body(counter)));
+    let body = download.map_or_else(Body::empty, |Download { artifact, counter, throttle }| {
+        let body = artifact.into_body(counter);
+        match throttle {
+            Some(throttle) => Body::new(Throttled::new(body, throttle)),
+            None => Body::new(body),
+        }
+    });
     Ok((head.status, head.headers, body).into_response())
 }
 
@@ -139,6 +145,8 @@ pub struct Download {
     pub artifact: Artifact,
     /// Is told how many bytes were handed on, each time.
     pub counter: Box<dyn FnMut(u64) + Send>,
+    /// What they have to pass.
+    pub throttle: Option<Arc<Throttle>>,
 }
 
 /// Answers a GET or HEAD for a file of an operation.
@@ -176,6 +184,7 @@ pub async fn reply(app: &App, token: &str, file: &str, method: &Method, headers:
     let download = (*method != Method::HEAD).then(|| Download {
         counter: Box::new(counter(app, &operation, part, len, sent.start)),
         artifact: artifact.slice(sent),
+        throttle: app.downloads.throttle(),
     });
     Ok(Reply { head, download })
 }

@@ -11,6 +11,7 @@ use provisioning_core::ports::Clock;
 
 use super::slots::{Slots, SlotsTaken, Turn};
 
+use crate::bandwidth::{Bandwidth, Throttle};
 pub use crate::web::Download;
 
 /// Operations whose counters are kept; beyond these the oldest are forgotten.
@@ -48,6 +49,8 @@ pub struct Downloads {
     clock: Option<Arc<dyn Clock>>,
     /// Who may download now.
     slots: Arc<Slots>,
+    /// What they may take together.
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl fmt::Debug for Downloads {
@@ -65,9 +68,17 @@ struct Counter {
 }
 
 impl Downloads {
-    /// Counters that know when bytes moved, and slots for so many machines at once; `None` does not count them.
-    pub fn new(clock: Arc<dyn Clock>, max_streams: Option<usize>) -> Self {
-        Self { clock: Some(clock), slots: Arc::new(Slots::new(max_streams)), ..Self::default() }
+    /// Counters that know when bytes moved, slots for so many machines at once, and so many bytes a second for all;
+    /// `None` has no limit.
+    pub fn new(clock: Arc<dyn Clock>, max_streams: Option<usize>, max_bandwidth: Option<Bandwidth>) -> Self {
+        let slots = Arc::new(Slots::new(max_streams, max_bandwidth));
+        let throttle = max_bandwidth.map(Throttle::new).map(Arc::new);
+        Self { clock: Some(clock), slots, throttle, ..Self::default() }
+    }
+
+    /// What bytes have to pass before they go out.
+    pub fn throttle(&self) -> Option<Arc<Throttle>> {
+        self.throttle.clone()
     }
 
     /// Counts a part of `total` bytes from its byte `from` on; a download from the start begins anew. The result is
@@ -123,12 +134,13 @@ impl Downloads {
         counters.get(&operation).map(sum)
     }
 
-    /// Whether an operation's machine has all that it boots from: the initrd holds the ISO.
-    pub fn is_done(&self, operation: OperationId) -> bool {
+    /// How much an operation's machine still lacks of what it boots from: the initrd holds the ISO. `None` before it
+    /// has begun.
+    pub fn left(&self, operation: OperationId) -> Option<u64> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = counters.get(&operation).into_iter().flatten();
-        let mut whole = parts.filter(|(part, _)| matches!(part, Part::Initrd | Part::Iso));
-        whole.any(|(_, counter)| counter.served.load(Ordering::Relaxed) >= counter.total)
+        let parts = counters.get(&operation)?.iter();
+        let whole = parts.filter(|(part, _)| matches!(part, Part::Initrd | Part::Iso));
+        whole.map(|(_, counter)| counter.total.saturating_sub(counter.served.load(Ordering::Relaxed))).min()
     }
 
     /// The same file by file.
@@ -191,13 +203,13 @@ mod tests {
         again(10);
         served(40);
         assert_eq!(downloads.of(operation), Some(Download { bytes: 10, total: 100 }));
-        assert!(!downloads.is_done(operation));
+        assert_eq!(downloads.left(operation), Some(90));
         again(90);
-        assert!(downloads.is_done(operation));
+        assert_eq!(downloads.left(operation), Some(0));
         let mut third = downloads.begin(operation, Part::Initrd, 100, 0);
         third(10);
         downloads.begin(operation, Part::Kernel, 10, 0)(200);
-        assert!(!downloads.is_done(operation), "a kernel alone is not enough");
+        assert_eq!(downloads.left(operation), Some(90), "a kernel alone is not enough");
         assert_eq!(downloads.of(operation), Some(Download { bytes: 20, total: 110 }));
     }
 

@@ -4,11 +4,8 @@
 //! restart of the server included. `progress` events, and the `fleet` events that `?fleet=true` adds (how many hosts
 //! are in each phase, and what is wrong with the configuration), have no id and are not repeated.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,24 +14,18 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt as _};
-use provisioning_core::model::OperationId;
-use provisioning_core::orchestrator::Feed;
-use provisioning_core::ports::JournalEntry;
-use serde_json::json;
+use futures_util::stream::{self, StreamExt as _};
+use provisioning_core::ports::{JournalEntry, JournalQuery, StoreError};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
 
 use super::App;
 use super::body::Params;
-use super::downloads::{Download, Downloads};
+use super::hub::{AFTER_TROUBLE, FULL_READ, FleetReader, Piece, Taken, fleet_frame, write_frames, write_progress};
 use super::listen::stopped;
+use super::metrics::Subscriber;
 use super::problem::Problem;
-
-/// How often downloads are looked at.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
-/// After so many looks without news a comment is sent, so that dead connections are noticed: 15 s.
-const QUIET_LOOKS: u32 = 30;
-/// How long until a store that did not answer is asked again.
-const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/events", get(events))
@@ -56,14 +47,9 @@ pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Para
     // missed something: both must load everything anew.
     let is_behind = after > 0 && after < app.orchestrator.store().pruned_to().await?;
     let hello = if after > last || is_behind { "retry: 2000\nevent: reset\ndata: {}\n\n" } else { "retry: 2000\n\n" };
-    let feed = app.orchestrator.feed(after.min(last));
-    let subscriber = app.metrics.subscriber();
-    let summaries = if with_fleet { fleet(Arc::clone(app)).left_stream() } else { stream::pending().right_stream() };
-    let frames = stream::select(stream::select(journal(feed), progress(app.downloads.clone())), summaries);
+    let reader = Reader::new(app, after.min(last), with_fleet);
+    let frames = stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
-    let frames = frames.inspect(move |_| {
-        let _open = &subscriber;
-    });
     let body = Body::from_stream(frames.take_until(Box::pin(stopped(app.stopping.clone()))).map(Ok::<_, Infallible>));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -73,95 +59,105 @@ pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Para
     Ok(response)
 }
 
-fn journal(feed: Feed) -> impl Stream<Item = Bytes> + Send + use<> {
-    stream::unfold(feed, |mut feed| async move {
-        loop {
-            match feed.next().await {
-                Ok(entries) => return Some((frames(&entries), feed)),
-                Err(error) => {
-                    tracing::warn!(%error, "could not read the journal for a subscriber, trying again");
-                    tokio::time::sleep(AFTER_TROUBLE).await;
-                }
-            }
-        }
-    })
+/// A subscriber: sent the hub's pieces as they are for as long as each continues the one before, and what it has
+/// missed from the journal.
+struct Reader {
+    app: Arc<App>,
+    pieces: broadcast::Receiver<Piece>,
+    /// The journal was told up to here.
+    seen: u64,
+    /// And must be read up to here.
+    wanted: u64,
+    fleet: Option<FleetReader>,
+    owes_fleet: bool,
+    owes_progress: bool,
+    _counted: Subscriber,
 }
 
-/// Several entries in one piece: one write for the connection.
-fn frames(entries: &[JournalEntry]) -> Bytes {
-    let mut text = String::new();
-    for entry in entries {
-        let data = serde_json::to_string(entry).expect("journal entries are JSON");
-        write!(text, "id: {}\ndata: {data}\n\n", entry.seq).expect("a String takes everything");
+impl Reader {
+    fn new(app: &Arc<App>, seen: u64, with_fleet: bool) -> Self {
+        let (pieces, wanted) = app.hub.subscribe();
+        let fleet = with_fleet.then(|| app.hub.read_fleet());
+        let (app, counted) = (Arc::clone(app), app.metrics.subscriber());
+        Self { app, pieces, seen, wanted, fleet, owes_fleet: with_fleet, owes_progress: false, _counted: counted }
     }
-    text.into()
-}
 
-/// How the fleet stands: at once, then with each change.
-fn fleet(app: Arc<App>) -> impl Stream<Item = Bytes> + Send + use<> {
-    let watch = app.board.watch();
-    stream::unfold((app, watch, None), |(app, mut watch, told)| async move {
+    /// What to send next; `None` when there will be nothing any more.
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let summary = if told.is_none() {
-                app.board.summary(app.orchestrator.store()).await
-            } else {
-                watch.changed().await.ok()?;
-                Ok(watch.borrow_and_update().clone())
-            };
-            match summary {
-                Ok(summary) if told.as_ref() != Some(&summary) => {
-                    let frame = Bytes::from(format!("event: fleet\ndata: {}\n\n", summary.to_json()));
-                    return Some((frame, (app, watch, Some(summary))));
-                }
-                Ok(_) => {}
+            match self.owed().await {
+                Ok(Some(bytes)) => return Some(bytes),
+                Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "could not count the hosts for a subscriber, trying again");
-                    tokio::time::sleep(AFTER_TROUBLE).await;
+                    tracing::warn!(%error, "could not read the store for a subscriber, trying again");
+                    sleep(AFTER_TROUBLE).await;
+                    continue;
                 }
             }
-        }
-    })
-}
-
-/// What a subscriber has been told of downloads.
-struct Told {
-    downloads: Downloads,
-    generation: u64,
-    known: BTreeMap<OperationId, Download>,
-    quiet: u32,
-}
-
-fn progress(downloads: Downloads) -> impl Stream<Item = Bytes> + Send + use<> {
-    let told = Told { known: downloads.all(), generation: downloads.generation(), downloads, quiet: 0 };
-    stream::unfold(told, |mut told| async move {
-        loop {
-            tokio::time::sleep(PROGRESS_EVERY).await;
-            if let Some(frame) = told.news() {
-                return Some((frame, told));
+            match self.pieces.recv().await {
+                Ok(piece) => {
+                    if let Some(bytes) = self.take(&piece) {
+                        return Some(bytes);
+                    }
+                }
+                // It was slow: the next piece shows how much of the journal it has missed. What has no place in the
+                // journal is told anew as it stands now.
+                Err(RecvError::Lagged(_)) => {
+                    self.owes_fleet = self.fleet.is_some();
+                    self.owes_progress = true;
+                }
+                Err(RecvError::Closed) => return None,
             }
         }
-    })
-}
+    }
 
-impl Told {
-    fn news(&mut self) -> Option<Bytes> {
-        let generation = self.downloads.generation();
-        if generation == self.generation {
-            self.quiet += 1;
-            if self.quiet < QUIET_LOOKS {
-                return None;
+    fn take(&mut self, piece: &Piece) -> Option<Bytes> {
+        let bytes = match piece.for_one_at(self.seen, self.fleet.is_some()) {
+            Taken::Told { bytes, upto } => {
+                self.seen = upto;
+                bytes
             }
-            self.quiet = 0;
-            return Some(Bytes::from_static(b": still here\n\n"));
-        }
-        (self.generation, self.quiet) = (generation, 0);
-        let now = self.downloads.all();
+            Taken::Gap { bytes, upto } => {
+                self.wanted = upto;
+                bytes
+            }
+        };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// What it should have been told before.
+    async fn owed(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut text = String::new();
-        for (operation, download) in now.iter().filter(|(operation, now)| self.known.get(operation) != Some(now)) {
-            let data = json!({ "operation": operation.to_string(), "bytes": download.bytes, "total": download.total });
-            write!(text, "event: progress\ndata: {data}\n\n").expect("a String takes everything");
+        if self.owes_fleet {
+            text.push_str(&fleet_frame(&self.app.board.summary(self.app.orchestrator.store()).await?));
+            self.owes_fleet = false;
         }
-        self.known = now;
-        (!text.is_empty()).then(|| text.into())
+        if self.owes_progress {
+            for (operation, download) in self.app.downloads.all() {
+                write_progress(&mut text, operation, download);
+            }
+            self.owes_progress = false;
+        }
+        if self.seen < self.wanted {
+            // The fleet's frame, if there is one, must not be lost for trouble with this.
+            match self.read().await {
+                Ok(entries) => write_frames(&mut text, &entries),
+                Err(error) if text.is_empty() => return Err(error),
+                Err(error) => tracing::warn!(%error, "could not read the journal for a subscriber, trying again"),
+            }
+        }
+        Ok((!text.is_empty()).then(|| text.into()))
+    }
+
+    /// The next entries up to the wanted place, to which no piece has to be added.
+    async fn read(&mut self) -> Result<Vec<JournalEntry>, StoreError> {
+        let before = Some(self.wanted.saturating_add(1));
+        let query = JournalQuery { before, ..JournalQuery::after(self.seen, FULL_READ) };
+        let entries = self.app.orchestrator.store().journal(&query).await?;
+        self.seen = match entries.last() {
+            Some(last) if entries.len() >= FULL_READ => last.seq,
+            _ => self.wanted,
+        };
+        Ok(entries)
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod farewell;
 mod headers;
 pub mod health;
 mod hosts;
+pub mod hub;
 mod images;
 mod join_queue;
 mod journal;
@@ -55,6 +56,7 @@ use artifacts::LoadedImages;
 use auth::Operators;
 use downloads::Downloads;
 use health::HealthChecks;
+use hub::Hub;
 use metrics::Metrics;
 
 use crate::config::Setting;
@@ -85,6 +87,8 @@ pub struct App {
     pub server_type_faults: Arc<RwLock<Vec<String>>>,
     /// What the open pages are told of the whole fleet.
     pub board: Arc<Board>,
+    /// What all event streams are told.
+    pub hub: Hub,
     /// The configuration in force, for people to read; not set where it came from no file.
     pub settings: OnceLock<Vec<Setting>>,
     /// What keeps the server from its work.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use provisioning_core::model::{OperationId, Timestamp};
 
 use super::downloads::Downloads;
+use crate::bandwidth::Bandwidth;
 
 /// A machine that has had no byte for this long gives its slot back: it hangs, was switched off, or goes its own way.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -46,13 +47,20 @@ pub struct SlotsTaken {
 #[derive(Debug, Default)]
 pub struct Slots {
     limit: Option<usize>,
+    /// Who has no more bytes than these before it makes room for the next.
+    handover: u64,
     line: Mutex<Line>,
 }
 
 impl Slots {
-    /// As many as `limit`; without one nobody waits.
-    pub fn new(limit: Option<usize>) -> Self {
-        Self { limit, line: Mutex::default() }
+    /// As many as `limit`, or as share `bandwidth` well; with neither nobody waits.
+    pub fn new(limit: Option<usize>, bandwidth: Option<Bandwidth>) -> Self {
+        let shared = bandwidth.map(Bandwidth::machines);
+        // A number that was written is kept to the letter. Where the bandwidth is what counts, the next machine comes
+        // a little early, so that the wire is not idle until it has asked again.
+        let handover = if limit.is_some() { 0 } else { bandwidth.map_or(0, Bandwidth::handover) };
+        let limit = limit.into_iter().chain(shared).min();
+        Self { limit, handover, line: Mutex::default() }
     }
 
     /// Whether there is a limit.
@@ -63,7 +71,7 @@ impl Slots {
     /// A machine asks for its boot script, and would download at once if it got it.
     pub fn ask(&self, operation: OperationId, now: Timestamp, downloads: &Downloads) -> Turn {
         let Some(limit) = self.limit else { return Turn::Now };
-        self.line().ask(limit, operation, now, |operation| progress(downloads, operation))
+        self.line().ask(limit, operation, now, |operation| progress(downloads, operation, self.handover))
     }
 
     /// How they are taken now.
@@ -94,9 +102,9 @@ struct Progress {
     done: bool,
 }
 
-fn progress(downloads: &Downloads, operation: OperationId) -> Progress {
+fn progress(downloads: &Downloads, operation: OperationId, handover: u64) -> Progress {
     let bytes = downloads.of(operation).map_or(0, |download| download.bytes);
-    Progress { bytes, done: downloads.is_done(operation) }
+    Progress { bytes, done: downloads.left(operation).is_some_and(|left| left <= handover) }
 }
 
 /// Those who download and those who wait.
@@ -164,6 +172,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::downloads::Part;
     use super::*;
 
     /// A line of a given number of slots, and what each machine has been sent.
@@ -247,9 +256,27 @@ mod tests {
 
     #[test]
     fn without_a_limit_nobody_waits() {
-        let slots = Slots::new(None);
+        let slots = Slots::new(None, None);
         assert_eq!(slots.ask(id(1), at(0), &Downloads::default()), Turn::Now);
         assert_eq!(slots.place(id(1)), None);
+    }
+
+    #[test]
+    fn a_bandwidth_lets_in_the_next_machine_when_little_is_left_of_the_one_before() {
+        let slots = Slots::new(None, Some("100Mbit/s".parse().unwrap()));
+        let downloads = Downloads::default();
+        let ask = |n: u8| slots.ask(id(n), at(0), &downloads);
+        let waits = Turn::Wait { place: 1, pause: Duration::from_secs(2) };
+        assert_eq!((ask(1), ask(2)), (Turn::Now, waits));
+        let mut served = downloads.begin(id(1), Part::Initrd, 1_000_000_000, 0);
+        served(900_000_000);
+        assert_eq!(ask(2), waits);
+        served(60_000_000);
+        assert_eq!(ask(2), Turn::Now);
+        let strict = Slots::new(Some(1), Some("100Mbit/s".parse().unwrap()));
+        assert_eq!(strict.ask(id(3), at(0), &downloads), Turn::Now);
+        drop(downloads.begin(id(3), Part::Initrd, 1_000_000_000, 999_999_999));
+        assert_eq!(strict.ask(id(4), at(0), &downloads), waits, "the number was asked for");
     }
 
     proptest! {

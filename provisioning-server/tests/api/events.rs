@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use provisioning_core::ports::Prune;
+use provisioning_core::ports::{Happening, NewEntry, Prune, Source};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::lab::{Lab, TOKEN};
 
@@ -114,4 +116,64 @@ async fn whoever_asks_for_a_stream_gets_one() {
     while !text.contains("id: 1\n") {
         text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
     }
+}
+
+/// Reads a stream until an entry of this place has come; the places of all entries in the order in which they came.
+async fn ids_until(mut stream: reqwest::Response, last: u64) -> Vec<u64> {
+    let (mut text, end) = (String::new(), format!("id: {last}\n"));
+    while !text.contains(&end) {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().expect("the stream goes on")).unwrap());
+    }
+    text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn every_subscriber_gets_every_entry_once_and_in_order_wherever_it_began() {
+    const HOSTS: u64 = 60;
+    let lab = Lab::start().await;
+    let open = |after: u64| lab.request(Method::GET, &format!("/events?after={after}")).bearer_auth(TOKEN).send();
+    let mut readers = tokio::task::JoinSet::new();
+    for n in 1..=HOSTS {
+        lab.host(&format!("pve-{n:02}"), &format!("52:54:00:00:00:{n:02x}")).await;
+        // One from the start, one from here on, one from somewhere between: while entries come and pieces are made.
+        for after in [0, 2 * n, n] {
+            let stream = open(after).await.unwrap();
+            readers.spawn(async move { (after, ids_until(stream, 2 * HOSTS + 2).await) });
+        }
+    }
+    lab.host("pve-last", "52:54:00:00:01:00").await;
+    for (after, ids) in readers.join_all().await {
+        assert_eq!(ids, (after + 1..=2 * HOSTS + 2).collect::<Vec<u64>>(), "behind {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_slow_to_read_misses_nothing() {
+    const BURST: usize = 20_000;
+    let lab = Lab::start().await;
+    // A connection that buffers little, so that the server soon has to wait for its reader.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(lab.server.address()).await.unwrap();
+    let request =
+        format!("GET /events?after=0&fleet=true HTTP/1.1\r\nhost: lab\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.readable().await.unwrap();
+    let what = Happening::HostRegistered { name: "pve-01".parse().unwrap() };
+    let at = lab.server.app().orchestrator.now();
+    let entry = NewEntry { at, host: None, operation: None, source: Source::Operator, what };
+    // Far more than is kept for those who are slow.
+    lab.server.app().orchestrator.store().append(vec![entry; BURST]).await.unwrap();
+    lab.host("pve-02", "52:54:00:00:00:02").await;
+    let last = BURST as u64 + 2;
+    let (mut text, end) = (String::new(), format!("id: {last}\n"));
+    let mut chunk = vec![0; 64 << 10];
+    while !text[text.len().saturating_sub(2 * chunk.len())..].contains(&end) {
+        let read = stream.read(&mut chunk).await.unwrap();
+        assert!(read > 0, "the stream ended");
+        text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+    }
+    let ids: Vec<u64> = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+    assert_eq!(ids, (1..=last).collect::<Vec<u64>>());
+    assert!(text.contains("event: fleet"));
 }

@@ -141,6 +141,7 @@ impl Lab {
             warnings: vec![],
             notify,
             max_streams,
+            max_bandwidth: None,
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server: server.with_limits(limits).start(tcp, None).unwrap(), base, client, dir }

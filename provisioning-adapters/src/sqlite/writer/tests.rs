@@ -27,16 +27,16 @@ impl Fixture {
             false
         };
         connection.commit_hook(Some(count)).unwrap();
-        Self { writer: Arc::new(Writer::new(connection, None)), commits, _dir: dir }
+        Self { writer: Arc::new(Writer::new(connection, None, None)), commits, _dir: dir }
     }
 
     async fn note(&self, text: &'static str) -> Result<i64, StoreError> {
-        self.writer.write(After::Commit, move |tx| note(tx, text)).await
+        self.writer.write(After::Commit, Touched::Nothing, move |tx| note(tx, text)).await
     }
 
     async fn notes(&self) -> i64 {
         let count = |tx: &Connection| Ok(tx.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?);
-        self.writer.write(After::Commit, count).await.unwrap()
+        self.writer.write(After::Commit, Touched::Nothing, count).await.unwrap()
     }
 
     /// Waits until so many jobs wait for the connection that the caller holds.
@@ -74,7 +74,13 @@ async fn writers_that_wait_together_share_one_commit_and_a_bad_one_fails_alone()
         for n in 0..64 {
             let writer = Arc::clone(&fixture.writer);
             jobs.spawn(async move {
-                writer.write(After::Commit, move |tx| if n == 17 { refused(tx) } else { note(tx, "good") }).await
+                writer
+                    .write(
+                        After::Commit,
+                        Touched::Nothing,
+                        move |tx| if n == 17 { refused(tx) } else { note(tx, "good") },
+                    )
+                    .await
             });
         }
         fixture.until_waiting(64).await;
@@ -106,8 +112,10 @@ async fn a_caller_that_gives_up_leaves_no_wedge_and_its_work_is_done() {
 #[tokio::test]
 async fn a_job_that_panics_fails_its_batch_and_the_next_writer_leads() {
     let fixture = Fixture::new();
-    let broken: Result<(), StoreError> =
-        fixture.writer.write(After::Commit, |tx| note(tx, "lost").map(|_| panic!("on purpose"))).await;
+    let broken: Result<(), StoreError> = fixture
+        .writer
+        .write(After::Commit, Touched::Nothing, |tx| note(tx, "lost").map(|_| panic!("on purpose")))
+        .await;
     assert!(matches!(broken, Err(StoreError::Unavailable { retry: Retry::Later, .. })), "{broken:?}");
     // What comes before the broken leader has let go fails with it, and may be tried again.
     while fixture.note("after").await.is_err() {}
@@ -144,13 +152,13 @@ async fn a_full_disk_fails_what_does_not_fit_and_nothing_else() {
     };
     let big = |tx: &Connection| note(tx, &"x".repeat(1_000_000));
     limit(4);
-    let error = fixture.writer.write(After::Commit, big).await.unwrap_err();
+    let error = fixture.writer.write(After::Commit, Touched::Nothing, big).await.unwrap_err();
     assert!(matches!(error, StoreError::Unwritable { trouble: WriteTrouble::Full, .. }), "{error:?}");
     assert_eq!(*fixture.writer.trouble().borrow(), Some(WriteTrouble::Full));
     fixture.note("small").await.unwrap();
     assert_eq!(*fixture.writer.trouble().borrow(), None, "what fits is written, and so the trouble is over");
     limit(1_000);
-    fixture.writer.write(After::Commit, big).await.unwrap();
+    fixture.writer.write(After::Commit, Touched::Nothing, big).await.unwrap();
     assert_eq!(fixture.notes().await, 2);
 }
 

@@ -111,14 +111,23 @@ pub(super) const IMAGES: Group = Group {
     name: "images",
     is_list: false,
     about: "How images are handed out.",
-    keys: &[Key {
-        name: "images.max_streams",
-        shape: Whole(1, 1_000_000),
-        otherwise: Said("as many as ask"),
-        example: "16",
-        about: "How many machines download at once. The others are held by their boot script, in the order of their \
-                asking, and begin by themselves.",
-    }],
+    keys: &[
+        Key {
+            name: "images.max_streams",
+            shape: Whole(1, 1_000_000),
+            otherwise: Said("as many as ask"),
+            example: "16",
+            about: "How many machines download at once. The others are held by their boot script, in the order of \
+                    their asking, and begin by themselves.",
+        },
+        Key {
+            name: "images.max_bandwidth",
+            shape: Text,
+            otherwise: Said("as much as the network takes"),
+            example: "900Mbit/s",
+            about: "What all downloads may take together. As many machines download then as get 10 MB a second each.",
+        },
+    ],
 };
 
 pub(super) const RETENTION: Group = Group {
