@@ -80,7 +80,7 @@ impl Slots {
             return SlotsTaken::default();
         }
         let mut line = self.line();
-        line.sweep(now, &|operation| progress(downloads, operation));
+        line.sweep(now, &|operation| progress(downloads, operation, self.handover));
         SlotsTaken { limit: self.limit, in_use: line.running.len(), waiting: line.waiting.len() }
     }
 

@@ -122,7 +122,7 @@ pub(super) const IMAGES: Group = Group {
         },
         Key {
             name: "images.max_bandwidth",
-            shape: Text,
+            shape: Text(""),
             otherwise: Said("as much as the network takes"),
             example: "900Mbit/s",
             about: "What all downloads may take together. As many machines download then as get 10 MB a second each.",
