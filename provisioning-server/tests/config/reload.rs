@@ -32,7 +32,7 @@ impl Server {
         command.env("PROVISIONING__LOGGING__FORMAT", "json");
         let serving = Serving::start(command);
         let line: Value = serde_json::from_str(&serving.logs("\"serving\"")).unwrap();
-        let address = line["fields"]["address"].as_str().unwrap();
+        let address = line["address"].as_str().unwrap();
         Self { base: format!("http://{address}"), serving }
     }
 

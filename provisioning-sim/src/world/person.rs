@@ -139,9 +139,13 @@ impl Person {
         self.ask(|o| async move { o.cancel(host).await }).await;
     }
 
+    /// Whoever stands before a machine sees whether it is already at it, and then leaves it alone.
     fn press(&self) {
-        self.did("pressed the power button");
-        self.seat().button.notify_one();
+        let state = self.world.state(self.seat());
+        if matches!(state, Some(HostState::Provisioning { leg: Leg::PxeReady, .. })) {
+            self.did("pressed the power button");
+            self.seat().button.notify_one();
+        }
     }
 
     async fn mend(&mut self, during: Leg, why: &FailureReason, is_resumable: bool) {
