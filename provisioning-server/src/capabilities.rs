@@ -12,8 +12,9 @@ use rustix::thread::{
 const NETBOOT: CapabilitySet =
     CapabilitySet::NET_BIND_SERVICE.union(CapabilitySet::NET_RAW).union(CapabilitySet::NET_ADMIN);
 
-/// Takes up what the program's file permits of [`NETBOOT`], makes it ambient, which is how a child that is no file of ours
-/// comes to it, and gives up for good what else programs could gain when they are executed (`no_new_privs`).
+/// Takes up what the program's file permits of the three that dnsmasq needs, makes it ambient, which is how a child that
+/// is no file of ours comes to it, and gives up for good what else programs could gain when they are executed
+/// (`no_new_privs`).
 ///
 /// The file should permit (`setcap cap_net_admin,cap_net_raw,cap_net_bind_service=p`) and leave `e` out: with `e` the
 /// kernel refuses to execute it where one of them is out of bounds, although much of the server needs none.
