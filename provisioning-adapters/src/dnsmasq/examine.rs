@@ -92,7 +92,7 @@ fn programs(folder: &Path) -> Result<String, String> {
     names.dedup();
     faults.extend(names.iter().filter_map(|name| implausible(&folder.join(name))));
     if !faults.is_empty() {
-        return Err(format!("{}; Debian 13's package ipxe has them all", faults.join("; ")));
+        return Err(faults.join("; "));
     }
     let version =
         found.version.map_or_else(|| "of a version that is not told".to_owned(), |version| version.to_string());

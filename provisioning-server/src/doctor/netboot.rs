@@ -36,7 +36,7 @@ fn remedy(about: &str) -> &'static str {
         "interface" => "set pxe.interface, and pxe.subnet, to the LAN of the hosts (ip addr shows what there is)",
         "capabilities" => "run the server as root, or with the capabilities of its systemd unit",
         "boot-programs" => {
-            "install iPXE's programs (Debian: apt-get install ipxe), or set pxe.ipxe_dir to where they are"
+            "install iPXE's programs (Debian 13 or newer: apt-get install ipxe), or set pxe.ipxe_dir to where such are"
         }
         "dhcp-ports" => {
             "stop what holds the port, or keep it off this interface; or leave DHCP to it: pxe.enabled: false, \
