@@ -247,6 +247,8 @@ pub(super) fn write_progress(text: &mut String, operation: OperationId, download
 struct FleetNews {
     watch: Option<watch::Receiver<Summary>>,
     is_due: bool,
+    /// Waiting for a change takes it off the watch: this remembers it.
+    has_changed: bool,
     told: Option<Summary>,
 }
 
@@ -264,10 +266,10 @@ impl FleetNews {
     /// Waits until there may be news; for ever when nobody wants to know.
     async fn changed(&mut self) {
         match &mut self.watch {
-            Some(_) if self.is_due => {}
+            Some(_) if self.is_due || self.has_changed => {}
             // An error means that the board is gone, and with it all news.
             Some(watch) => match watch.changed().await {
-                Ok(()) => {}
+                Ok(()) => self.has_changed = true,
                 Err(_) => std::future::pending().await,
             },
             None => std::future::pending().await,
@@ -286,12 +288,12 @@ impl FleetNews {
                     return String::new();
                 }
             }
-        } else if watch.has_changed().unwrap_or(false) {
+        } else if self.has_changed || watch.has_changed().unwrap_or(false) {
             watch.borrow_and_update().clone()
         } else {
             return String::new();
         };
-        self.is_due = false;
+        (self.is_due, self.has_changed) = (false, false);
         if self.told.as_ref() == Some(&summary) {
             return String::new();
         }

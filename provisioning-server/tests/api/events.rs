@@ -118,6 +118,27 @@ async fn whoever_asks_for_a_stream_gets_one() {
     }
 }
 
+#[tokio::test]
+async fn a_stream_that_asks_for_the_fleet_is_told_each_change_of_it_also_without_an_entry() {
+    let lab = Lab::start().await;
+    let mut stream = lab.request(Method::GET, "/events?fleet=true").bearer_auth(TOKEN).send().await.unwrap();
+    let mut text = String::new();
+    let mut until = async |wanted: &str| {
+        while !text.contains(wanted) {
+            text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+        }
+    };
+    until("event: fleet").await;
+    let app = lab.server.app();
+    for fault in ["the first fault", "the second fault", "the third fault"] {
+        *app.server_type_faults.write().unwrap() = vec![fault.to_owned()];
+        app.board.recount(app.orchestrator.store()).await;
+        tokio::time::timeout(Duration::from_secs(20), until(fault)).await.expect(fault);
+    }
+    lab.host("pve-01", "52:54:00:00:00:01").await;
+    tokio::time::timeout(Duration::from_secs(20), until("\"registered\":1")).await.unwrap();
+}
+
 /// Reads a stream until an entry of this place has come; the places of all entries in the order in which they came.
 async fn ids_until(mut stream: reqwest::Response, last: u64) -> Vec<u64> {
     let (mut text, end) = (String::new(), format!("id: {last}\n"));
