@@ -85,7 +85,15 @@ fn populate(shell: &Shell, folder: &Path, url: &str, ssh: u16) -> anyhow::Result
     Ok(())
 }
 
+/// What is right although it looks wrong: without an image, which a request may have removed, the server is not ready.
+const EXPECTED: &str = "\
+[[operations]]
+include-path = \"/readyz\"
+checks.not_a_server_error.enabled = false
+";
+
 fn fuzz(shell: &Shell, folder: &Path, url: &str) -> anyhow::Result<()> {
+    fs::write(folder.join("schemathesis.toml"), EXPECTED)?;
     let document = format!("{url}/api/openapi.json");
     let header = format!("Authorization: Bearer {TOKEN}");
     let mut fuzzer = Command::new(schemathesis::program(shell));
