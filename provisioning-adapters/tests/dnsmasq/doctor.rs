@@ -63,5 +63,6 @@ fn what_dnsmasq_needs_is_looked_at_without_starting_it() {
     let found = looked(good, None);
     assert_eq!(faults(&found), ["dhcp-ports"], "{found:?}");
     let said = found.iter().find_map(|finding| finding.outcome.as_ref().err()).unwrap();
-    assert!(said.contains("67/udp is taken by process") && said.contains("dnsmasq"), "{said}");
+    // Which of its ports is found first is the kernel's choice.
+    assert!(said.contains("/udp is taken by process") && said.contains("dnsmasq"), "{said}");
 }
