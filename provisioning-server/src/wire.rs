@@ -105,17 +105,25 @@ fn without_boot_server(config: &Config) -> (Arc<dyn BootServer>, Netboot) {
 
 /// Our own dnsmasq, or nothing but a log when the operator's DHCP server does its work.
 async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn BootServer>, Netboot)> {
-    let pxe = &config.pxe;
-    let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else {
+    let Some(dnsmasq) = dnsmasq_config(config, data.path())? else {
         return Ok(without_boot_server(config));
     };
+    let (sender, sightings) = mpsc::channel(SIGHTINGS_MAX);
+    let start: Start = Box::new(move || Box::pin(start_dnsmasq(dnsmasq.clone(), sender.clone())));
+    let (boot_server, keep) = LateBootServer::begin(start).await;
+    let service = Service { keep: Box::new(keep), sightings, health: boot_server.health() };
+    Ok((boot_server, Netboot { programs: config.pxe.ipxe_dir.clone(), service: Some(service) }))
+}
+
+/// What our own dnsmasq is told; `None` when it is not to run.
+fn dnsmasq_config(config: &Config, data_dir: &Path) -> anyhow::Result<Option<DnsmasqConfig>> {
+    let pxe = &config.pxe;
+    let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else { return Ok(None) };
     let run_dir = match &pxe.run_dir {
         Some(run_dir) => run_dir.clone(),
-        None => default_run_dir(data.path()).context("pxe.run_dir: write one, since server.data_dir does not fit")?,
+        None => default_run_dir(data_dir).context("pxe.run_dir: write one, since server.data_dir does not fit")?,
     };
-    let lease_file = data.path().join("dnsmasq.leases").try_into().context("server.data_dir")?;
-    let (sender, sightings) = mpsc::channel(SIGHTINGS_MAX);
-    let config = DnsmasqConfig {
+    Ok(Some(DnsmasqConfig {
         interface,
         subnet: pxe.subnet,
         addresses: pxe.addresses.clone(),
@@ -123,14 +131,10 @@ async fn boot_server(config: &Config, data: &DataDir) -> anyhow::Result<(Arc<dyn
         public_url: config.site.boot_url().clone(),
         programs: pxe.ipxe_dir.clone(),
         run_dir,
-        lease_file,
+        lease_file: data_dir.join("dnsmasq.leases").try_into().context("server.data_dir")?,
         user: pxe.user.clone(),
         program: pxe.program.clone(),
-    };
-    let start: Start = Box::new(move || Box::pin(start_dnsmasq(config.clone(), sender.clone())));
-    let (boot_server, keep) = LateBootServer::begin(start).await;
-    let service = Service { keep: Box::new(keep), sightings, health: boot_server.health() };
-    Ok((boot_server, Netboot { programs: pxe.ipxe_dir.clone(), service: Some(service) }))
+    }))
 }
 
 async fn start_dnsmasq(config: DnsmasqConfig, sightings: mpsc::Sender<Sighting>) -> Result<Started, BoxError> {

@@ -60,17 +60,7 @@ impl Dnsmasq {
         }
         let programs = BootPrograms::find(&config.programs);
         programs.check()?;
-        let text = render(&Facts {
-            interface: &config.interface,
-            own,
-            addresses: &config.addresses,
-            respond_to: config.respond_to,
-            public_url: &config.public_url,
-            programs: &programs.present,
-            run_dir: &config.run_dir,
-            lease_file: &config.lease_file,
-            user: &config.user,
-        })?;
+        let text = render(&Facts::of(&config, own, &programs))?;
 
         let run_dir = config.run_dir.as_path();
         open_folder(run_dir).map_err(DnsmasqFault::system(format!("{} cannot be made", run_dir.display())))?;

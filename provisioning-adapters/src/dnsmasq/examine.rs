@@ -141,17 +141,7 @@ async fn accepted(config: &DnsmasqConfig, own: Ipv4Net, program: &Path) -> Resul
         pool.check(own, Some(own.addr())).map_err(|error| format!("pxe.range: {error}"))?;
     }
     let programs = BootPrograms::find(&config.programs);
-    let text = render(&Facts {
-        interface: &config.interface,
-        own,
-        addresses: &config.addresses,
-        respond_to: config.respond_to,
-        public_url: &config.public_url,
-        programs: &programs.present,
-        run_dir: &config.run_dir,
-        lease_file: &config.lease_file,
-        user: &config.user,
-    });
+    let text = render(&Facts::of(config, own, &programs));
     let text = text.map_err(|error| told(&error.into()))?;
     let mut command = Command::new(program);
     command.arg("--test").arg("--conf-file=/dev/stdin").env_clear().kill_on_drop(true);

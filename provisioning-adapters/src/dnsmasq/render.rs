@@ -7,8 +7,8 @@ use provisioning_core::model::BaseUrl;
 use serde::Serialize;
 use tera::{Context, Tera};
 
-use super::config::{Addresses, ConfigPath, InterfaceName, RespondTo, UserName};
-use super::programs::{Fetched, Program};
+use super::config::{Addresses, ConfigPath, DnsmasqConfig, InterfaceName, RespondTo, UserName};
+use super::programs::{BootPrograms, Fetched, Program};
 
 const TEMPLATE: &str = include_str!("templates/dnsmasq.conf.tera");
 /// Programs that are fetched at the same time at most: a row of racks that is switched on at once. dnsmasq's own
@@ -38,6 +38,23 @@ pub struct Facts<'a> {
     pub lease_file: &'a ConfigPath,
     /// Whom dnsmasq runs as.
     pub user: &'a UserName,
+}
+
+impl<'a> Facts<'a> {
+    /// What a configuration says, on an interface that has our address `own`, with these boot programs.
+    pub(super) fn of(config: &'a DnsmasqConfig, own: Ipv4Net, programs: &'a BootPrograms) -> Self {
+        Self {
+            interface: &config.interface,
+            own,
+            addresses: &config.addresses,
+            respond_to: config.respond_to,
+            public_url: &config.public_url,
+            programs: &programs.present,
+            run_dir: &config.run_dir,
+            lease_file: &config.lease_file,
+            user: &config.user,
+        }
+    }
 }
 
 /// The URL that iPXE is given; it puts its NIC's address into it.

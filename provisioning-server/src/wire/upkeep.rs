@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use provisioning_adapters::dnsmasq::{
-    DnsmasqConfig, default_run_dir, dhcp_offers, examine as examine_dnsmasq, own_address,
-};
+use provisioning_adapters::dnsmasq::{dhcp_offers, examine as examine_dnsmasq, own_address};
 use provisioning_adapters::sqlite::SqliteStore;
 use provisioning_core::orchestrator::Orchestrator;
 use provisioning_core::ports::{ClusterMemberError, HostRecord};
@@ -42,25 +40,7 @@ pub async fn end_restored(config: &Config, data: &DataDir, database: &Path) -> a
 /// # Errors
 /// When its configuration cannot be made.
 pub async fn examine_boot_server(config: &Config, server: Option<i32>) -> anyhow::Result<Vec<Finding>> {
-    let pxe = &config.pxe;
-    let Some(interface) = pxe.interface.clone().filter(|_| pxe.enabled) else { return Ok(vec![]) };
-    let data_dir = &config.server.data_dir;
-    let run_dir = match &pxe.run_dir {
-        Some(run_dir) => run_dir.clone(),
-        None => default_run_dir(data_dir).context("pxe.run_dir: write one, since server.data_dir does not fit")?,
-    };
-    let dnsmasq = DnsmasqConfig {
-        interface,
-        subnet: pxe.subnet,
-        addresses: pxe.addresses.clone(),
-        respond_to: pxe.respond_to,
-        public_url: config.site.boot_url().clone(),
-        programs: pxe.ipxe_dir.clone(),
-        run_dir,
-        lease_file: data_dir.join("dnsmasq.leases").try_into().context("server.data_dir")?,
-        user: pxe.user.clone(),
-        program: pxe.program.clone(),
-    };
+    let Some(dnsmasq) = super::dnsmasq_config(config, &config.server.data_dir)? else { return Ok(vec![]) };
     Ok(examine_dnsmasq(&dnsmasq, server).await)
 }
 
