@@ -30,6 +30,7 @@ pub mod logging;
 pub mod netboot;
 pub mod notify;
 pub mod plan_log;
+pub mod reload;
 mod retention;
 pub mod server;
 mod server_types_reload;

@@ -1,6 +1,5 @@
 //! A running server: listeners, the orchestrator's loop and the watch on edited files, started and stopped together.
 
-use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -12,7 +11,7 @@ use provisioning_core::model::{ServerType, Site};
 use provisioning_core::orchestrator::{Orchestrator, Ports, Retention};
 use provisioning_core::ports::chain;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::access::AccessSetup;
@@ -29,8 +28,9 @@ use crate::http::{self, App};
 use crate::images::import::ImageStore;
 use crate::netboot::{self, Netboot, Service};
 use crate::notify;
+use crate::reload::Asked;
 use crate::server_types_reload::{by_key, follow};
-use crate::systemd::{Notifier, Reload, attend};
+use crate::systemd::{Notifier, attend};
 use crate::tls::{Reloaded, Tls};
 use crate::web::board::Board;
 
@@ -219,7 +219,7 @@ impl Running {
 
     /// Follows the certificate's files from now on: they are read again when they change, and whenever it is `asked`
     /// for. Bad ones change nothing but what is said of them in the log.
-    pub fn follow_certificate(&mut self, asked: mpsc::Receiver<Reload>) {
+    pub fn follow_certificate(&mut self, asked: Asked) {
         let Some(tls) = self.tls.clone() else { return };
         let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
         self.tasks.spawn(async move {
@@ -244,15 +244,15 @@ impl Running {
         });
     }
 
-    /// Follows the edits of `server-types.yaml` from now on; it is read again whenever `asked` is notified, too. A bad
+    /// Follows the edits of `server-types.yaml` from now on; it is read again whenever it is `asked` for, too. A bad
     /// edit changes nothing but what is said of it.
-    pub fn follow_server_types(&mut self, path: PathBuf, asked: Arc<Notify>) {
+    pub fn follow_server_types(&mut self, path: PathBuf, asked: Asked) {
         let (app, stopping) = (Arc::clone(&self.app), self.app.stopping.clone());
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = stopped(stopping) => {}
-                () = follow(&app, &path, &asked) => {}
+                () = follow(&app, &path, asked) => {}
             }
         });
     }
@@ -336,17 +336,10 @@ async fn notify(app: Arc<App>) {
     }
 }
 
-async fn follow_tls(app: &App, tls: &Tls, mut asked: mpsc::Receiver<Reload>) {
+async fn follow_tls(app: &App, tls: &Tls, mut asked: Asked) {
     let mut known = tls.stamp();
     loop {
-        let asked = async {
-            match asked.recv().await {
-                Some(reload) => reload,
-                // Whoever could ask is gone; the files go on changing.
-                None => pending().await,
-            }
-        };
-        let reload = tokio::time::timeout(LOOK_EVERY, asked).await.ok();
+        let reload = tokio::time::timeout(LOOK_EVERY, asked.next()).await.ok();
         let now = tls.stamp();
         if now == known && reload.is_none() {
             continue;

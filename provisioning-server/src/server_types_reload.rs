@@ -6,28 +6,30 @@ use std::sync::PoisonError;
 
 use provisioning_core::model::ServerType;
 use provisioning_core::orchestrator::ServerTypes;
-use tokio::sync::Notify;
 
 use crate::config::{Faults, load_server_types};
 use crate::file_watch::FileWatch;
 use crate::http::App;
+use crate::reload::Asked;
 
 /// Hardware classes by their keys.
 pub(crate) fn by_key(types: Vec<ServerType>) -> ServerTypes {
     types.into_iter().map(|class| (class.key.clone(), class)).collect()
 }
 
-/// Reads the file whenever it has changed, and whenever `asked` is notified; never returns.
-pub(crate) async fn follow(app: &App, path: &Path, asked: &Notify) {
+/// Reads the file whenever it has changed, and whenever it is `asked` for; never returns.
+pub(crate) async fn follow(app: &App, path: &Path, mut asked: Asked) {
     let mut watch = FileWatch::new(path);
     // What was edited between the start and now is found by the first look.
-    let mut is_asked = false;
+    let mut reload = None;
     loop {
-        look(app, path, is_asked).await;
-        is_asked = tokio::select! {
+        look(app, path, reload.is_some()).await;
+        // Whoever asked hears by the drop that it is done.
+        drop(reload);
+        reload = tokio::select! {
             biased;
-            () = asked.notified() => true,
-            () = watch.changed() => false,
+            reload = asked.next() => Some(reload),
+            () = watch.changed() => None,
         };
     }
 }

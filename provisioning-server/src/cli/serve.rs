@@ -1,13 +1,11 @@
 //! `provisioning serve`: the server in the foreground, until a signal.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use provisioning_core::model::Secret;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::config::{AuthConfig, Config};
 use crate::data_dir::{DataDir, control_socket};
@@ -15,7 +13,8 @@ use crate::hardening::{connections_that_fit, harden};
 use crate::http::census::ConnectionLimits;
 use crate::http::listen;
 use crate::logging;
-use crate::systemd::{self, Entrances, Inherited, Notifier, Reload, watchdog_interval};
+use crate::reload::Reloads;
+use crate::systemd::{self, Entrances, Inherited, Notifier, watchdog_interval};
 use crate::wire::{Role, access, wire};
 
 /// How long a reload may take before the service manager is told that it is over.
@@ -55,8 +54,10 @@ pub(super) async fn serve(config: Config, inherited: Inherited) -> anyhow::Resul
         running.serve_artifacts(artifacts);
     }
     running.retain(config.retention);
-    running.follow_certificate(reloads(notifier.clone())?);
-    running.follow_server_types(config.server_types_file.clone(), hang_ups()?);
+    let mut reloads = Reloads::default();
+    running.follow_certificate(reloads.follower());
+    running.follow_server_types(config.server_types_file.clone(), reloads.follower());
+    on_hang_up(reloads, notifier.clone())?;
     tracing::info!(address = %running.address(), public_url = %config.site.public_url, "serving");
     if let Some(address) = running.boot_address() {
         tracing::info!(%address, boot_url = %config.site.boot_url(), "serving firmware");
@@ -88,35 +89,17 @@ fn show(token: &Secret<String>) -> io::Result<()> {
     writeln!(err, "another one for the server's user: provisioning token create NAME\n")
 }
 
-/// Is notified at each SIGHUP.
-fn hang_ups() -> io::Result<Arc<Notify>> {
+/// Has files read anew at each SIGHUP. The service manager is told when that begins and when it has ended, well or not.
+fn on_hang_up(reloads: Reloads, notifier: Notifier) -> io::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
-    let rung = Arc::new(Notify::new());
-    let bell = Arc::clone(&rung);
-    tokio::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            bell.notify_one();
-        }
-    });
-    Ok(rung)
-}
-
-/// Asks for a reload of the certificate at each SIGHUP. The service manager is told when it begins and when it has ended, well or not.
-fn reloads(notifier: Notifier) -> io::Result<mpsc::Receiver<Reload>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let (reloads, asked) = mpsc::channel(1);
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
             notifier.reloading();
-            let (done, is_done) = oneshot::channel();
-            // Where there is no certificate nobody takes it, and there is nothing to read.
-            if reloads.send(done).await.is_ok() {
-                tokio::time::timeout(RELOAD_MAX, is_done).await.ok();
-            }
+            tokio::time::timeout(RELOAD_MAX, reloads.ask()).await.ok();
             notifier.ready();
         }
     });
-    Ok(asked)
+    Ok(())
 }
 
 /// Resolves when the process is told to stop. From here on the signals no longer end it by themselves.

@@ -10,4 +10,4 @@ mod notify;
 pub use activation::{ActivationError, Doors, Entrance, Inherited};
 pub use attendance::attend;
 pub use entrances::{EntranceError, Entrances, open};
-pub use notify::{Notifier, Reload, watchdog_interval};
+pub use notify::{Notifier, watchdog_interval};

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use tokio::sync::oneshot;
 
 /// The longest status, in bytes: it is one line of `systemctl status`.
 const STATUS_MAX: usize = 400;
@@ -23,9 +22,6 @@ struct Line {
     socket: UnixDatagram,
     to: SocketAddr,
 }
-
-/// A request to read again what can be read again; sent back when that is done.
-pub type Reload = oneshot::Sender<()>;
 
 impl Notifier {
     /// To the socket that the environment names; to nobody when it names none.
