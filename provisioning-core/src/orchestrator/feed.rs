@@ -1,9 +1,13 @@
 //! The journal as a stream: each subscriber reads from where it stopped, a bell tells it that there is more.
+//!
+//! Several parts of a server follow the journal, all of them mostly at its end. So what one of them has read is kept
+//! for the others: each entry is read from the store, and made from its text, once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::Orchestrator;
 use crate::ports::{JournalEntry, JournalQuery, Store, StoreError};
@@ -14,17 +18,34 @@ const BATCH: usize = 256;
 /// How long an entry can stay unseen when its bell was not rung.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// Entries that are kept for the other readers: some batches.
+const KEPT_MAX: usize = 4 * BATCH;
+
 /// A reader of the journal. Slow readers lose nothing: they read later.
 pub struct Feed {
     store: Arc<dyn Store>,
+    recent: Arc<Recent>,
     bell: watch::Receiver<u64>,
     after: u64,
+}
+
+/// The end of the journal, as far as feeds have read it.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<Tail>);
+
+#[derive(Debug, Default)]
+struct Tail {
+    /// All entries behind this place are here, up to `end`.
+    begin: u64,
+    end: u64,
+    entries: VecDeque<JournalEntry>,
 }
 
 impl Orchestrator {
     /// The journal behind entry `after`, for ever: resume with the last place that was seen.
     pub fn feed(&self, after: u64) -> Feed {
-        Feed { store: Arc::clone(&self.ports.store), bell: self.last_seq.subscribe(), after }
+        let (store, recent) = (Arc::clone(&self.ports.store), Arc::clone(&self.recent));
+        Feed { store, recent, bell: self.last_seq.subscribe(), after }
     }
 }
 
@@ -35,18 +56,107 @@ impl Feed {
     /// When the store cannot be read; calling again goes on at the same place.
     pub async fn next(&mut self) -> Result<Vec<JournalEntry>, StoreError> {
         loop {
-            // Mark before reading: what is committed in between rings again.
-            self.bell.mark_unchanged();
-            let entries = self.store.journal(&JournalQuery::after(self.after, BATCH)).await?;
-            if let Some(last) = entries.last() {
-                self.after = last.seq;
+            let entries = self.read().await?;
+            if !entries.is_empty() {
                 return Ok(entries);
             }
-            // A write whose success could not be told rang no bell.
-            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await {
-                // The orchestrator is gone: nothing will be written any more.
-                std::future::pending::<()>().await;
-            }
+            self.rung().await;
         }
+    }
+
+    /// The next entries that are there already, in order and without gaps; none when there are none.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn read(&mut self) -> Result<Vec<JournalEntry>, StoreError> {
+        // Mark before reading: what is committed in between rings again.
+        self.bell.mark_unchanged();
+        let entries = self.recent.behind(self.after, &*self.store).await?;
+        if let Some(last) = entries.last() {
+            self.after = last.seq;
+        }
+        Ok(entries)
+    }
+
+    /// Waits until there may be more than was read. May be dropped and called again.
+    pub async fn rung(&mut self) {
+        // A write whose success could not be told rang no bell.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await {
+            // The orchestrator is gone: nothing will be written any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Recent {
+    /// The next entries behind a place, a batch at most.
+    async fn behind(&self, place: u64, store: &dyn Store) -> Result<Vec<JournalEntry>, StoreError> {
+        // Held while the store is read, so that readers that come together read once.
+        let mut tail = self.0.lock().await;
+        if place < tail.begin {
+            drop(tail);
+            return store.journal(&JournalQuery::after(place, BATCH)).await;
+        }
+        if place >= tail.end {
+            let read = store.journal(&JournalQuery::after(place, BATCH)).await?;
+            tail.extend(place, read);
+        }
+        let first = tail.entries.partition_point(|entry| entry.seq <= place);
+        Ok(tail.entries.range(first..).take(BATCH).cloned().collect())
+    }
+}
+
+impl Tail {
+    /// Takes what was read behind a place, which is not before the end.
+    fn extend(&mut self, place: u64, read: Vec<JournalEntry>) {
+        if place > self.end {
+            *self = Self { begin: place, end: place, entries: VecDeque::new() };
+        }
+        self.end = read.last().map_or(self.end, |last| last.seq);
+        self.entries.extend(read);
+        let surplus = self.entries.len().saturating_sub(KEPT_MAX);
+        if let Some(last) = self.entries.drain(..surplus).next_back() {
+            self.begin = last.seq;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::ports::{Happening, Source};
+
+    fn entries(places: std::ops::RangeInclusive<u64>) -> Vec<JournalEntry> {
+        let entry = |seq| JournalEntry {
+            seq,
+            at: Timestamp::from_millis(0),
+            host: None,
+            operation: None,
+            source: Source::Provisioning,
+            what: Happening::Warning { text: seq.to_string() },
+        };
+        places.map(entry).collect()
+    }
+
+    #[test]
+    fn the_tail_holds_all_entries_between_its_ends() {
+        let mut tail = Tail::default();
+        tail.extend(7, entries(8..=9));
+        assert_eq!((tail.begin, tail.end), (7, 9));
+        tail.extend(9, entries(10..=12));
+        assert_eq!((tail.begin, tail.end, tail.entries.len()), (7, 12, 5));
+        // A reader that begins further on leaves no hole.
+        tail.extend(20, entries(21..=21));
+        assert_eq!((tail.begin, tail.end, tail.entries.len()), (20, 21, 1));
+    }
+
+    #[test]
+    fn the_tail_forgets_its_oldest_entries_and_says_so() {
+        let mut tail = Tail::default();
+        let kept = KEPT_MAX as u64;
+        tail.extend(0, entries(1..=kept + 10));
+        assert_eq!((tail.begin, tail.end, tail.entries.len()), (10, kept + 10, KEPT_MAX));
+        assert_eq!(tail.entries.front().map(|entry| entry.seq), Some(11));
     }
 }

@@ -97,6 +97,8 @@ pub struct Orchestrator {
     /// Place of the last journal entry that we know of: the bell of all feeds.
     last_seq: watch::Sender<u64>,
     /// Operations whose key is in the vault while their row is not yet in the store.
+    /// The end of the journal, for all feeds.
+    recent: Arc<feed::Recent>,
     starting: Mutex<BTreeSet<OperationId>>,
     damper: damper::Damper,
     trail_damper: damper::TrailDamper,
@@ -122,6 +124,7 @@ impl Orchestrator {
             vault_is_unswept: AtomicBool::new(true),
             turns: watch::Sender::new(0),
             last_seq: watch::Sender::new(0),
+            recent: Arc::default(),
             starting: Mutex::default(),
             damper: damper::Damper::default(),
             trail_damper: damper::TrailDamper::default(),

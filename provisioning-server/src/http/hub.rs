@@ -143,30 +143,33 @@ impl Hub {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut progress = Progress::new(app.downloads.clone());
         let mut fleet = FleetNews::default();
-        let mut at = begin;
+        let (mut at, mut is_full) = (begin, false);
         loop {
             fleet.watch_if(self.fleet_readers.load(Ordering::Relaxed) > 0, app);
             let mut piece = Draft::behind(at);
-            let mut is_full = false;
+            // Whatever it was that ended the waiting, all that there is goes into the piece.
             tokio::select! {
                 biased;
-                entries = feed.next() => match entries {
-                    Ok(entries) => {
-                        is_full = entries.len() >= FULL_READ;
-                        self.write(&entries, &mut piece);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "could not read the journal for event streams, trying again");
-                        sleep(AFTER_TROUBLE).await;
-                    }
-                },
-                () = fleet.changed() => {}
                 _ = looks.tick() => piece.progress = progress.news(),
+                // The rest of what is there waits for no bell.
+                () = std::future::ready(()), if is_full => {}
+                () = feed.rung() => {}
+                () = fleet.changed() => {}
             }
+            is_full = match feed.read().await {
+                Ok(entries) => {
+                    self.write(&entries, &mut piece);
+                    entries.len() >= FULL_READ
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not read the journal for event streams, trying again");
+                    sleep(AFTER_TROUBLE).await;
+                    false
+                }
+            };
             piece.fleet = fleet.news(app).await;
             at = piece.upto;
-            self.tell(piece);
-            if !is_full {
+            if self.tell(piece) && !is_full {
                 let is_crowd = self.pieces.receiver_count() >= CROWD;
                 sleep(if is_crowd { GATHERED_FOR_CROWD } else { GATHERED }).await;
             }
@@ -183,14 +186,16 @@ impl Hub {
         }
     }
 
-    fn tell(&self, draft: Draft) {
+    /// Sends a piece on; whether there was anything in it.
+    fn tell(&self, draft: Draft) -> bool {
         // Before the piece goes out: see `subscribe`.
         self.told.store(draft.upto, Ordering::Release);
         if draft.is_empty() {
-            return;
+            return false;
         }
         // An error means that nobody listens.
         self.pieces.send(draft.into_piece()).ok();
+        true
     }
 }
 
