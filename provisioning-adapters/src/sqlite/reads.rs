@@ -10,15 +10,25 @@ use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuer
 use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
 
 use super::fault::Fault;
-use super::rows::{self, Fields};
+use super::rows::{self, Fields, Known};
 
-/// Hosts with their addresses in order; conditions are put behind it.
+/// A host's addresses in order. Most hosts have one, which needs no sorting.
+macro_rules! macs {
+    () => {
+        "CASE WHEN EXISTS (SELECT 1 FROM host_macs m WHERE m.host = h.id AND m.position > 0)
+            THEN (SELECT group_concat(m.mac, ' ' ORDER BY m.position) FROM host_macs m WHERE m.host = h.id)
+            ELSE (SELECT m.mac FROM host_macs m WHERE m.host = h.id) END AS macs"
+    };
+}
+
+/// Hosts with their addresses; conditions are put behind it.
 macro_rules! hosts {
     ($rest:literal) => {
         concat!(
-            "SELECT h.id, h.name, h.server_type, h.address, h.hardware_id, h.last_ready_at, h.registered_at, h.state, ",
-            "h.revision, (SELECT group_concat(m.mac, ' ' ORDER BY m.position) FROM host_macs m WHERE m.host = h.id) ",
-            "AS macs FROM hosts h ",
+            "SELECT h.id, h.name, ",
+            macs!(),
+            ", h.server_type, h.address, h.hardware_id, h.last_ready_at, h.registered_at, h.state, h.revision ",
+            "FROM hosts h ",
             $rest
         )
     };
@@ -38,6 +48,12 @@ const IMAGE: &str = "SELECT id, name, release, iso_release, sha256, size_bytes, 
 
 pub(super) fn host(db: &Connection, id: HostId) -> Result<Option<HostRecord>, Fault> {
     one(db, hosts!("WHERE h.id = ?1"), [id.as_bytes()], rows::host)
+}
+
+/// What a change of a host is checked against; without reading its state.
+pub(super) fn known(db: &Connection, id: HostId) -> Result<Option<Known>, Fault> {
+    let sql = concat!("SELECT h.id, h.revision, h.name, ", macs!(), " FROM hosts h WHERE h.id = ?1");
+    one(db, sql, [id.as_bytes()], rows::known)
 }
 
 pub(super) fn host_by_name(db: &Connection, name: &Hostname) -> Result<Option<HostRecord>, Fault> {

@@ -1,5 +1,6 @@
 //! Rows to values. A row that cannot be read is `Corrupt`, and says which one it is and what is wrong with it.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -14,20 +15,31 @@ use serde_json::Value;
 use super::fault::Fault;
 
 /// A row of a named table. Its first column is its key, by which errors name it.
-#[derive(Clone, Copy)]
 pub(super) struct Fields<'r> {
     table: &'static str,
     row: &'r Row<'r>,
+    next: Cell<usize>,
 }
 
 impl<'r> Fields<'r> {
     pub(super) fn of(table: &'static str, row: &'r Row<'r>) -> Self {
-        Self { table, row }
+        Self { table, row, next: Cell::new(0) }
     }
 
     /// A column as SQLite has it.
     pub(super) fn plain<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
-        self.row.get(column).map_err(|error| self.corrupt(column, &error))
+        let value = self.place(column).and_then(|place| self.row.get(place));
+        value.map_err(|error| self.corrupt(column, &error))
+    }
+
+    /// Where a column is. The one behind the last is tried first: who reads in the order of the `SELECT` need not have
+    /// all names looked through for each column.
+    fn place(&self, column: &str) -> rusqlite::Result<usize> {
+        let (statement, next) = (self.row.as_ref(), self.next.get());
+        let is_next = statement.column_name(next).is_ok_and(|name| name == column);
+        let place = if is_next { next } else { statement.column_index(column)? };
+        self.next.set(place + 1);
+        Ok(place)
     }
 
     pub(super) fn time(&self, column: &str) -> Result<Timestamp, Fault> {
@@ -91,11 +103,10 @@ impl<'r> Fields<'r> {
 /// `reads::HOSTS` selects the columns.
 pub(super) fn host(row: &Row<'_>) -> Result<HostRecord, Fault> {
     let fields = Fields::of("hosts", row);
-    let macs: Option<String> = fields.plain("macs")?;
     let host = Host {
         id: fields.id("id", HostId::from_bytes)?,
         name: fields.parsed("name")?,
-        macs: parse_macs(macs.as_deref()).map_err(|error| fields.corrupt("macs", &error))?,
+        macs: macs(&fields)?,
         server_type: fields.parsed("server_type")?,
         address: fields.parsed_if_any("address")?,
         hardware_id: fields.parsed_if_any("hardware_id")?,
@@ -115,8 +126,23 @@ pub(super) fn phase_count(row: &Row<'_>) -> Result<(Phase, u64), Fault> {
 }
 
 /// Addresses divided by spaces, as the SQL puts them together.
-fn parse_macs(text: Option<&str>) -> Result<Vec<MacAddr>, <MacAddr as FromStr>::Err> {
-    text.unwrap_or_default().split_ascii_whitespace().map(str::parse).collect()
+fn macs(fields: &Fields<'_>) -> Result<Vec<MacAddr>, Fault> {
+    let text: Option<String> = fields.plain("macs")?;
+    let parsed: Result<_, <MacAddr as FromStr>::Err> =
+        text.as_deref().unwrap_or_default().split_ascii_whitespace().map(str::parse).collect();
+    parsed.map_err(|error| fields.corrupt("macs", &error))
+}
+
+/// What a change of a host is checked against.
+pub(super) struct Known {
+    pub(super) revision: Revision,
+    pub(super) name: String,
+    pub(super) macs: Vec<MacAddr>,
+}
+
+pub(super) fn known(row: &Row<'_>) -> Result<Known, Fault> {
+    let fields = Fields::of("hosts", row);
+    Ok(Known { revision: Revision(fields.count("revision")?), name: fields.plain("name")?, macs: macs(&fields)? })
 }
 
 pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {

@@ -162,7 +162,7 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
-        self.write_to(Touched::Nothing, move |tx| writes::append(tx, &entries)).await
+        self.write_to(Touched::Nothing, move |tx| writes::append(tx, &entries).map(drop)).await
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {

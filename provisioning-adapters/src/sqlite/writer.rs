@@ -196,13 +196,16 @@ fn answer(batch: Vec<Box<dyn Job>>, failed: Option<&Failed>) {
 }
 
 fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failed> {
-    let mut tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in batch {
-        let savepoint = tx.savepoint()?;
-        if job.run(&savepoint) {
-            savepoint.commit()?;
-        } else {
-            drop(savepoint);
+        // Not rusqlite's own, which has SQLite read these words anew for each job.
+        tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let is_kept = job.run(&tx);
+        if !is_kept && !tx.is_autocommit() {
+            tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        if !tx.is_autocommit() {
+            tx.prepare_cached("RELEASE job")?.execute([])?;
         }
         // After some failures of the disk SQLite undoes the whole transaction by itself, and what follows would
         // each be committed alone.

@@ -5,7 +5,7 @@ use provisioning_core::model::{
     Artefact, HardwareId, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
 use provisioning_core::ports::{Change, Committed, NewEntry, Revision, StoreError, Work, WorkId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params, params_from_iter};
 use serde::Serialize;
 
 use super::discovered;
@@ -17,13 +17,15 @@ use super::seal::Sealed;
 /// Makes a change.
 pub(super) fn commit(tx: &Connection, change: &Change) -> Result<Committed, Fault> {
     let host = &change.host;
-    let known = reads::host(tx, host.id)?;
+    let known = reads::known(tx, host.id)?;
     let revision = next_revision(host.id, known.as_ref().map(|known| known.revision), change.expected)?;
-    if known.as_ref().is_none_or(|known| known.host.name != host.name) {
+    if known.as_ref().is_none_or(|known| known.name != host.name.as_str()) {
         refuse_taken_name(tx, host)?;
+        put_host(tx, change, revision)?;
+    } else {
+        move_host(tx, change, revision)?;
     }
-    write_host(tx, change, revision)?;
-    if known.as_ref().is_none_or(|known| known.host.macs != host.macs) {
+    if known.as_ref().is_none_or(|known| known.macs != host.macs) {
         write_macs(tx, host)?;
     }
     if let Some(operation) = &change.operation {
@@ -32,14 +34,13 @@ pub(super) fn commit(tx: &Connection, change: &Change) -> Result<Committed, Faul
     for (operation, artefact) in &change.artefacts {
         write_artefact(tx, *operation, artefact)?;
     }
-    append(tx, &change.journal)?;
-    for id in &change.settle {
-        strike_off(tx, *id)?;
-    }
+    let last_seq = append(tx, &change.journal)?;
+    strike_off_all(tx, &change.settle)?;
     for work in &change.owe {
         owe(tx, work)?;
     }
-    Ok(Committed { revision, last_seq: reads::last_seq(tx)? })
+    let last_seq = if let Some(seq) = last_seq { seq } else { reads::last_seq(tx)? };
+    Ok(Committed { revision, last_seq })
 }
 
 fn next_revision(host: HostId, found: Option<Revision>, expected: Option<Revision>) -> Result<Revision, StoreError> {
@@ -62,30 +63,53 @@ fn refuse_taken_name(tx: &Connection, host: &Host) -> Result<(), Fault> {
     }
 }
 
-fn write_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
-    let sql = "INSERT INTO hosts (id, name, server_type, address, hardware_id, last_ready_at, registered_at, state,
-                                  phase, deadline, running, revision)
+/// Writes a host that is new or has another name.
+fn put_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
+    let sql = "INSERT INTO hosts (id, server_type, address, hardware_id, last_ready_at, registered_at, state, phase,
+                                  deadline, running, revision, name)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
         ON CONFLICT (id) DO UPDATE SET
             name = excluded.name, server_type = excluded.server_type, address = excluded.address,
             hardware_id = excluded.hardware_id, last_ready_at = excluded.last_ready_at,
             registered_at = excluded.registered_at, state = excluded.state, phase = excluded.phase,
             deadline = excluded.deadline, running = excluded.running, revision = excluded.revision";
+    write_host(tx, sql, change, revision, &[&change.host.name.as_str()])
+}
+
+/// Writes a host that has the name it had: the index on names need not be touched, which nearly every change spares.
+fn move_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
+    let sql = "UPDATE hosts SET server_type = ?2, address = ?3, hardware_id = ?4, last_ready_at = ?5,
+            registered_at = ?6, state = ?7, phase = ?8, deadline = ?9, running = ?10, revision = ?11
+        WHERE id = ?1";
+    write_host(tx, sql, change, revision, &[])
+}
+
+/// Gives a statement the columns of a host in this order, and `more` behind them.
+fn write_host(
+    tx: &Connection,
+    sql: &str,
+    change: &Change,
+    revision: Revision,
+    more: &[&dyn ToSql],
+) -> Result<(), Fault> {
     let Change { host, state, .. } = change;
-    tx.prepare_cached(sql)?.execute(params![
+    let address = host.address.map(|address| address.to_string());
+    let (hardware_id, running) = (host.hardware_id.as_ref().map(HardwareId::as_str), state.running());
+    let (last_ready_at, deadline) = (host.last_ready_at.map(Timestamp::as_millis), state.deadline());
+    let columns: [&dyn ToSql; 11] = [
         host.id.as_bytes(),
-        host.name.as_str(),
-        host.server_type.as_str(),
-        host.address.map(|address| address.to_string()),
-        host.hardware_id.as_ref().map(HardwareId::as_str),
-        host.last_ready_at.map(Timestamp::as_millis),
-        host.registered_at.as_millis(),
-        serde_json::to_string(state)?,
-        state.phase().as_str(),
-        state.deadline().map(Timestamp::as_millis),
-        state.running().as_ref().map(OperationId::as_bytes),
-        number(revision.0)?,
-    ])?;
+        &host.server_type.as_str(),
+        &address,
+        &hardware_id,
+        &last_ready_at,
+        &host.registered_at.as_millis(),
+        &serde_json::to_string(state)?,
+        &state.phase().as_str(),
+        &deadline.map(Timestamp::as_millis),
+        &running.as_ref().map(OperationId::as_bytes),
+        &number(revision.0)?,
+    ];
+    tx.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain(more)))?;
     Ok(())
 }
 
@@ -136,19 +160,24 @@ fn write_artefact(tx: &Connection, operation: OperationId, artefact: &Artefact) 
     Ok(())
 }
 
-/// Writes journal entries, which get the next places.
-pub(super) fn append<'a>(tx: &Connection, entries: impl IntoIterator<Item = &'a NewEntry>) -> Result<(), Fault> {
+/// Writes journal entries, which get the next places; the last of these.
+pub(super) fn append<'a>(
+    tx: &Connection,
+    entries: impl IntoIterator<Item = &'a NewEntry>,
+) -> Result<Option<u64>, Fault> {
     let sql = "INSERT INTO journal (at, host, operation, source, what) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut last = None;
     for entry in entries {
-        tx.prepare_cached(sql)?.execute(params![
+        let seq = tx.prepare_cached(sql)?.insert(params![
             entry.at.as_millis(),
             entry.host.as_ref().map(HostId::as_bytes),
             entry.operation.as_ref().map(OperationId::as_bytes),
             word(&entry.source)?,
             serde_json::to_string(&entry.what)?,
         ])?;
+        last = u64::try_from(seq).ok();
     }
-    Ok(())
+    Ok(last)
 }
 
 fn owe(tx: &Connection, work: &Work) -> Result<(), Fault> {
@@ -163,6 +192,19 @@ fn owe(tx: &Connection, work: &Work) -> Result<(), Fault> {
         work.attempts,
         work.last_error,
     ])?;
+    Ok(())
+}
+
+/// Mostly nothing of an operation is owed, which one look tells.
+fn strike_off_all(tx: &Connection, ids: &[WorkId]) -> Result<(), Fault> {
+    for of_one in ids.chunk_by(|one, next| one.operation == next.operation) {
+        let owed = "SELECT 1 FROM outbox WHERE operation = ?1";
+        if tx.prepare_cached(owed)?.exists([of_one[0].operation.as_bytes()])? {
+            for id in of_one {
+                strike_off(tx, *id)?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -202,7 +244,7 @@ pub(super) fn remove_host(tx: &Connection, id: HostId, expected: Revision, entry
     let found = reads::host(tx, id)?.map(|known| known.revision);
     next_revision(id, found, Some(expected))?;
     tx.prepare_cached("DELETE FROM hosts WHERE id = ?1")?.execute([id.as_bytes()])?;
-    append(tx, [entry])
+    append(tx, [entry]).map(drop)
 }
 
 pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> Result<(), Fault> {
@@ -224,7 +266,7 @@ pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> 
         number(image.size_bytes)?,
         image.imported_at.as_millis(),
     ])?;
-    append(tx, [entry])
+    append(tx, [entry]).map(drop)
 }
 
 pub(super) fn choose_default_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
@@ -232,7 +274,7 @@ pub(super) fn choose_default_image(tx: &Connection, id: ImageId, entry: &NewEntr
         return Err(StoreError::NoSuchImage(id).into());
     }
     tx.prepare_cached("INSERT OR REPLACE INTO default_image (row, id) VALUES (1, ?1)")?.execute([id.as_bytes()])?;
-    append(tx, [entry])
+    append(tx, [entry]).map(drop)
 }
 
 pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
@@ -244,7 +286,7 @@ pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Re
     if tx.prepare_cached("DELETE FROM images WHERE id = ?1")?.execute([id.as_bytes()])? == 0 {
         return Err(StoreError::NoSuchImage(id).into());
     }
-    append(tx, [entry])
+    append(tx, [entry]).map(drop)
 }
 
 /// Keeps a sealed key in place of an older one.
