@@ -9,24 +9,36 @@ use crate::model::{HostId, MacAddr, Timestamp};
 /// Lets one note of a kind through per host and minute.
 #[derive(Debug, Default)]
 pub(super) struct Damper {
-    latest: Mutex<BTreeMap<(Option<HostId>, &'static str), Timestamp>>,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Debug, Default)]
+struct Latest {
+    notes: BTreeMap<(Option<HostId>, &'static str), Timestamp>,
+    /// How many were left when old ones were last forgotten.
+    left: usize,
 }
 
 /// One a minute still shows when it began, how often it goes on, and when it ended.
 const PAUSE: Duration = Duration::from_secs(60);
+/// Fewer notes than this are not worth forgetting.
+const SWEPT_FROM: usize = 256;
 
 impl Damper {
     /// Whether a note of this kind may be written now.
     pub(super) fn lets_through(&self, host: Option<HostId>, kind: &'static str, at: Timestamp) -> bool {
         let mut latest = self.latest.lock().expect("no caller panics while it holds the damper");
-        match latest.get(&(host, kind)) {
-            Some(before) if at.since(*before) < PAUSE => false,
-            _ => {
-                latest.retain(|_, before| at.since(*before) < PAUSE);
-                latest.insert((host, kind), at);
-                true
-            }
+        let Latest { notes, left } = &mut *latest;
+        if notes.get(&(host, kind)).is_some_and(|before| at.since(*before) < PAUSE) {
+            return false;
         }
+        // Not each time: a fleet that boots at once would have all notes looked through for each of its machines.
+        if notes.len() >= 2 * *left + SWEPT_FROM {
+            notes.retain(|_, before| at.since(*before) < PAUSE);
+            *left = notes.len();
+        }
+        notes.insert((host, kind), at);
+        true
     }
 }
 
