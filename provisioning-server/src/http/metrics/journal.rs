@@ -15,9 +15,13 @@ use provisioning_core::ports::{Happening, JournalEntry};
 
 use super::MakeHistogram;
 use super::labels::{Ended, OfPhase};
+use crate::http::hub::FULL_READ;
 
 /// How long until a store that did not answer is asked again.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+
+/// What happens within this time is read together: nobody scrapes that often.
+const GATHERED: Duration = Duration::from_millis(50);
 
 /// What operations fail by. Each is there from the start, as 0, so that an alert does not miss the first.
 const REASONS: [&str; 13] = [
@@ -75,6 +79,9 @@ impl Journal {
                 Ok(entries) => {
                     for entry in &entries {
                         self.note(entry, &mut entered);
+                    }
+                    if entries.len() < FULL_READ {
+                        tokio::time::sleep(GATHERED).await;
                     }
                 }
                 Err(error) => {

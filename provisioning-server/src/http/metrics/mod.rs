@@ -52,10 +52,13 @@ const COMMIT: &str = match option_env!("PROVISIONING_COMMIT") {
 
 type MakeHistogram = fn() -> Histogram;
 
-/// All figures of a server. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Metrics {
-    registry: Arc<Registry>,
+/// All figures of a server. Cheap to clone, which is done for each request.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Figures>);
+
+#[derive(Debug)]
+struct Figures {
+    registry: Registry,
     rows: rows::Rows,
     journal: journal::Journal,
     process: process::Process,
@@ -67,11 +70,11 @@ pub struct Metrics {
     login_failures: Family<AtDoor, Counter>,
 }
 
-impl Default for Metrics {
+impl Default for Figures {
     fn default() -> Self {
         let requests: MakeHistogram = || Histogram::new(exponential_buckets(0.0005, 4.0, 9));
-        let metrics = Self {
-            registry: Arc::default(),
+        let mut figures = Self {
+            registry: Registry::default(),
             rows: rows::Rows::default(),
             journal: journal::Journal::default(),
             process: process::Process::default(),
@@ -84,16 +87,17 @@ impl Default for Metrics {
         };
         // What can be counted is there from the start, as 0: a rate misses the first of what was not.
         for part in [Part::Kernel, Part::Initrd, Part::Iso] {
-            metrics.served(part, 0);
+            drop(figures.served.get_or_create(&OfPart { part: part.as_str() }));
         }
         for door in [Door::Login, Door::Token] {
-            drop(metrics.login_failures.get_or_create(&AtDoor { door: door.as_str() }));
+            drop(figures.login_failures.get_or_create(&AtDoor { door: door.as_str() }));
         }
-        Self { registry: Arc::new(metrics.registered()), ..metrics }
+        figures.registry = figures.registered();
+        figures
     }
 }
 
-impl Metrics {
+impl Figures {
     fn registered(&self) -> Registry {
         let mut root = Registry::default();
         self.process.register(&mut root);
@@ -116,21 +120,23 @@ impl Metrics {
         registry.register("login_failures", help, self.login_failures.clone());
         root
     }
+}
 
+impl Metrics {
     /// Tells where the database stands and which certificate is shown; the first word counts.
     pub fn look_at(&self, surroundings: Surroundings) {
-        self.rows.look_at(surroundings);
+        self.0.rows.look_at(surroundings);
     }
 
     /// What a store tells of its commits.
     pub fn on_commit(&self) -> Arc<dyn Fn(Duration) + Send + Sync> {
-        let commits = self.commits.clone();
+        let commits = self.0.commits.clone();
         Arc::new(move |took| commits.observe(took.as_secs_f64()))
     }
 
     /// What is told of the tries to tell webhooks of events; the targets are known from the start.
     pub fn on_delivery<'a>(&self, targets: impl Iterator<Item = &'a str>) -> Observer {
-        let deliveries = self.deliveries.clone();
+        let deliveries = self.0.deliveries.clone();
         let of = |target: &str, outcome: Delivery| Delivered { target: target.to_owned(), outcome: outcome.as_str() };
         for target in targets {
             for outcome in [Delivery::Taken, Delivery::Failed, Delivery::Dropped] {
@@ -144,30 +150,30 @@ impl Metrics {
 
     /// Counts bytes of boot artifacts.
     pub fn served(&self, part: Part, bytes: u64) {
-        self.served.get_or_create(&OfPart { part: part.as_str() }).inc_by(bytes);
+        self.0.served.get_or_create(&OfPart { part: part.as_str() }).inc_by(bytes);
     }
 
     /// Counts a refusal if it is one of a token or password.
     pub(super) fn refused(&self, door: Door, why: Kind) {
         if matches!(why, Kind::WrongToken | Kind::ExpiredToken | Kind::RevokedToken | Kind::TooManyTries) {
-            self.login_failures.get_or_create(&AtDoor { door: door.as_str() }).inc();
+            self.0.login_failures.get_or_create(&AtDoor { door: door.as_str() }).inc();
         }
     }
 
     /// Counts a subscriber for as long as the result lives.
     pub fn subscriber(&self) -> Subscriber {
-        self.subscribers.inc();
-        Subscriber(self.subscribers.clone())
+        self.0.subscribers.inc();
+        Subscriber(self.0.subscribers.clone())
     }
 
     /// Counts what the journal tells from now on, for ever.
     pub async fn follow(self, orchestrator: Arc<Orchestrator>) {
-        self.journal.follow(orchestrator).await;
+        self.0.journal.clone().follow(orchestrator).await;
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a String takes everything");
+        encode(&mut text, &self.0.registry).expect("a String takes everything");
         text
     }
 }
@@ -211,8 +217,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
     security(("operator" = [])))]
 async fn scrape(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    app.metrics.rows.count(&app).await?;
-    app.metrics.process.measure();
+    app.metrics.0.rows.count(&app).await?;
+    app.metrics.0.process.measure();
     let headers = [(header::CONTENT_TYPE, OPEN_METRICS), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, app.metrics.text()).into_response())
 }
@@ -241,7 +247,7 @@ pub(super) async fn measure(State(metrics): State<Metrics>, request: Request, ne
     };
     let response = answering.instrument(span).await;
     let asked = Asked { method, route, status: response.status().as_u16() };
-    metrics.requests.get_or_create(&asked).observe(began.elapsed().as_secs_f64());
+    metrics.0.requests.get_or_create(&asked).observe(began.elapsed().as_secs_f64());
     response
 }
 

@@ -19,7 +19,7 @@ fn told(entries: &[JournalEntry]) -> String {
     let metrics = Metrics::default();
     let mut entered = BTreeMap::new();
     for entry in entries {
-        metrics.journal.note(entry, &mut entered);
+        metrics.0.journal.note(entry, &mut entered);
     }
     metrics.text()
 }
@@ -67,16 +67,17 @@ fn only_what_opens_nothing_counts_as_a_failed_login() {
 fn everything() -> String {
     let metrics = Metrics::default();
     let mut entered = BTreeMap::new();
-    metrics.journal.note(&moved(0, EventKind::Started, Phase::Registered, Phase::PxeReady), &mut entered);
+    metrics.0.journal.note(&moved(0, EventKind::Started, Phase::Registered, Phase::PxeReady), &mut entered);
     metrics
+        .0
         .journal
         .note(&moved(9, EventKind::Expired { last_error: None }, Phase::PxeReady, Phase::Failed), &mut entered);
     metrics.on_commit()(Duration::from_millis(2));
     metrics.on_delivery(["chat"].into_iter())("chat", Delivery::Taken);
     let asked = Asked { method: "GET", route: "/api/hosts".to_owned(), status: 200 };
-    metrics.requests.get_or_create(&asked).observe(0.01);
-    metrics.rows.fill();
-    metrics.process.measure();
+    metrics.0.requests.get_or_create(&asked).observe(0.01);
+    metrics.0.rows.fill();
+    metrics.0.process.measure();
     metrics.text()
 }
 
