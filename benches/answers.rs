@@ -1,8 +1,7 @@
 //! Answer files, each recorded durably before it is sent, beside a Python server that records nothing.
 
-use benches::load::{Load, each};
+use benches::load::{Seen, each, seen};
 use benches::peers::python_answers;
-use benches::process::Process;
 use benches::report::{Budget, Report, Row};
 use benches::site::{Site, mac};
 use benches::{Effort, median};
@@ -15,11 +14,6 @@ const RECORDED: &str = "autopve (recorded)";
 const RECORDED_RATE: f64 = 440.0;
 const RECORDED_P99_MS: f64 = 256.0;
 const RECORDED_CPU_MICROS: f64 = 2278.0;
-
-struct Seen {
-    load: Load,
-    cpu_micros: f64,
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -70,14 +64,4 @@ fn post(path: &str, n: usize) -> Vec<u8> {
         "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\r\n"
     );
     (head + &body).into_bytes()
-}
-
-async fn seen<F: Future<Output = anyhow::Result<Load>>>(
-    process: &Process,
-    run: impl FnOnce() -> F,
-) -> anyhow::Result<Seen> {
-    let before = process.cpu_seconds();
-    let load = run().await?;
-    let cpu_micros = (process.cpu_seconds() - before) / load.done * 1e6;
-    Ok(Seen { load, cpu_micros })
 }

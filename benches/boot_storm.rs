@@ -3,18 +3,11 @@
 
 use std::fs;
 
-use benches::load::{Connections, Load, requests};
+use benches::load::{Connections, Seen, requests, seen};
 use benches::nginx::{Nginx, Setting};
-use benches::process::Process;
 use benches::report::{Budget, Report, Row};
 use benches::site::{Site, mac};
 use benches::{Effort, median};
-
-/// What a side was seen to do in one round.
-struct Seen {
-    load: Load,
-    cpu_micros: f64,
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -68,14 +61,4 @@ async fn main() -> anyhow::Result<()> {
 
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
-}
-
-async fn seen<F: Future<Output = anyhow::Result<Load>>>(
-    process: &Process,
-    run: impl FnOnce() -> F,
-) -> anyhow::Result<Seen> {
-    let before = process.cpu_seconds();
-    let load = run().await?;
-    let cpu_micros = (process.cpu_seconds() - before) / load.done * 1e6;
-    Ok(Seen { load, cpu_micros })
 }

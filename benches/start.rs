@@ -36,7 +36,10 @@ async fn main() -> anyhow::Result<()> {
         let (mut starts, mut memory, mut lists) = (vec![], vec![], vec![]);
         for _ in 0..effort.rounds * 3 {
             let server = site.start()?;
-            starts.push(server.started_in.as_secs_f64() * 1000.0);
+            // It listens before it has read anything: only an answer says that it is there.
+            let listens = Instant::now();
+            site.text(Method::GET, "/healthz").await?;
+            starts.push((server.started_in + listens.elapsed()).as_secs_f64() * 1000.0);
             memory.push(server.rss_mib());
             lists.push(list_all(&site).await?);
         }
@@ -49,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
             budget,
         };
         let memory = median(memory);
-        report.add(row("start to first connection", "ms", median(starts), PEER, PEER_START_MS, Budget::AtMost(2.0)));
+        report.add(row("start to first answer", "ms", median(starts), PEER, PEER_START_MS, Budget::AtMost(2.0)));
         report.add(row("memory when started", "MiB", memory, PEER, PEER_RSS_MIB, Budget::AtMost(1.5)));
         report.add(row("listing all", "ms", median(lists), "the budget", 50.0, Budget::AtMost(1.0)));
         if hosts == 0 {

@@ -12,6 +12,8 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
+use crate::process::Process;
+
 /// What came of a period of load.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
@@ -30,6 +32,29 @@ impl Load {
     pub fn rate(&self) -> f64 {
         self.done / self.seconds
     }
+}
+
+/// What a server was seen to do under a load.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What came of it.
+    pub load: Load,
+    /// CPU of the server per unit of work, in microseconds.
+    pub cpu_micros: f64,
+}
+
+/// Puts a load on a server, and looks at its CPU time meanwhile.
+///
+/// # Errors
+/// Those of the load.
+pub async fn seen<F: Future<Output = anyhow::Result<Load>>>(
+    process: &Process,
+    run: impl FnOnce() -> F,
+) -> anyhow::Result<Seen> {
+    let before = process.cpu_seconds();
+    let load = run().await?;
+    let cpu_micros = (process.cpu_seconds() - before) / load.done * 1e6;
+    Ok(Seen { load, cpu_micros })
 }
 
 /// How connections are used.
