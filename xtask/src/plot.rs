@@ -72,7 +72,7 @@ const SCALED: [(&str, &str, &str); 5] = [
     ("lifecycles", "registered to ready", "registered to ready, s"),
     ("lifecycles", "server memory", "memory while they install, MiB"),
     ("start", "listing all", "listing all, ms"),
-    ("start", "start to first connection", "start, ms"),
+    ("start", "start to first answer", "start, ms"),
     ("start", "memory when started", "memory when started, MiB"),
 ];
 const COLOURS: [&str; 5] = ["#e8590c", "#9c36b5", "#1971c2", "#2f9e44", "#868e96"];

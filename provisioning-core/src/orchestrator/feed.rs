@@ -27,6 +27,8 @@ pub struct Feed {
     recent: Arc<Recent>,
     bell: watch::Receiver<u64>,
     after: u64,
+    /// Whether the last read found nothing more.
+    is_at_end: bool,
 }
 
 /// The end of the journal, as far as feeds have read it.
@@ -45,7 +47,7 @@ impl Orchestrator {
     /// The journal behind entry `after`, for ever: resume with the last place that was seen.
     pub fn feed(&self, after: u64) -> Feed {
         let (store, recent) = (Arc::clone(&self.ports.store), Arc::clone(&self.recent));
-        Feed { store, recent, bell: self.last_seq.subscribe(), after }
+        Feed { store, recent, bell: self.last_seq.subscribe(), after, is_at_end: false }
     }
 }
 
@@ -64,7 +66,8 @@ impl Feed {
         }
     }
 
-    /// The next entries that are there already, in order and without gaps; none when there are none.
+    /// The next entries that are there already, in order and without gaps. None means that there are none; some do not
+    /// mean that these were all.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -72,16 +75,23 @@ impl Feed {
         // Mark before reading: what is committed in between rings again.
         self.bell.mark_unchanged();
         let entries = self.recent.behind(self.after, &*self.store).await?;
+        self.is_at_end = entries.is_empty();
         if let Some(last) = entries.last() {
             self.after = last.seq;
         }
         Ok(entries)
     }
 
-    /// Waits until there may be more than was read. May be dropped and called again.
+    /// Waits until there may be more than was read: not at all before a read has found nothing. May be dropped and
+    /// called again.
     pub async fn rung(&mut self) {
+        if !self.is_at_end {
+            return;
+        }
+        let rung = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await;
+        self.is_at_end = false;
         // A write whose success could not be told rang no bell.
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await {
+        if let Ok(Err(_)) = rung {
             // The orchestrator is gone: nothing will be written any more.
             std::future::pending::<()>().await;
         }
@@ -124,8 +134,9 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryStore;
     use crate::model::Timestamp;
-    use crate::ports::{Happening, Source};
+    use crate::ports::{Happening, NewEntry, Source};
 
     fn entries(places: std::ops::RangeInclusive<u64>) -> Vec<JournalEntry> {
         let entry = |seq| JournalEntry {
@@ -137,6 +148,42 @@ mod tests {
             what: Happening::Warning { text: seq.to_string() },
         };
         places.map(entry).collect()
+    }
+
+    fn new_entry() -> NewEntry {
+        let what = Happening::Warning { text: "there is more".to_owned() };
+        let at = Timestamp::from_millis(0);
+        NewEntry { at, host: None, operation: None, source: Source::Provisioning, what }
+    }
+
+    fn at_once<F: Future<Output = ()>>(future: F) -> tokio::time::Timeout<F> {
+        tokio::time::timeout(Duration::ZERO, future)
+    }
+
+    #[tokio::test]
+    async fn an_entry_behind_what_another_feed_has_read_is_not_waited_for() {
+        let store = Arc::new(MemoryStore::new());
+        let bell = watch::Sender::new(0);
+        let recent = Arc::new(Recent::default());
+        let feed = || Feed {
+            store: Arc::<MemoryStore>::clone(&store),
+            recent: Arc::clone(&recent),
+            bell: bell.subscribe(),
+            after: 0,
+            is_at_end: false,
+        };
+        let (mut ahead, mut behind) = (feed(), feed());
+        store.append(vec![new_entry()]).await.unwrap();
+        assert_eq!(ahead.read().await.unwrap().len(), 1);
+        store.append(vec![new_entry()]).await.unwrap();
+        bell.send_replace(2);
+        // It is given what the other has read, and its bell has rung before that.
+        assert_eq!(behind.read().await.unwrap().len(), 1);
+        at_once(behind.rung()).await.expect("there is more");
+        assert_eq!(behind.read().await.unwrap().len(), 1);
+        at_once(behind.rung()).await.expect("there may be more");
+        assert_eq!(behind.read().await.unwrap().len(), 0);
+        assert!(at_once(behind.rung()).await.is_err(), "there is nothing more");
     }
 
     #[test]

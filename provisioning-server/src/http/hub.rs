@@ -143,7 +143,7 @@ impl Hub {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut progress = Progress::new(app.downloads.clone());
         let mut fleet = FleetNews::default();
-        let (mut at, mut is_full) = (begin, false);
+        let mut at = begin;
         loop {
             fleet.watch_if(self.fleet_readers.load(Ordering::Relaxed) > 0, app);
             let mut piece = Draft::behind(at);
@@ -151,12 +151,10 @@ impl Hub {
             tokio::select! {
                 biased;
                 _ = looks.tick() => piece.progress = progress.news(),
-                // The rest of what is there waits for no bell.
-                () = std::future::ready(()), if is_full => {}
                 () = feed.rung() => {}
                 () = fleet.changed() => {}
             }
-            is_full = match feed.read().await {
+            let is_full = match feed.read().await {
                 Ok(entries) => {
                     self.write(&entries, &mut piece);
                     entries.len() >= FULL_READ
