@@ -49,34 +49,46 @@ impl FromStr for MacAddr {
     fn from_str(text: &str) -> Result<Self, ParseMacError> {
         let digits = undivided(text).ok_or(ParseMacError::Form)?;
         let mut bytes = [0; 6];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| ParseMacError::Form)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseMacError::Form)?;
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
         }
         Self::new(bytes)
     }
 }
 
-/// The twelve digits without their dividers, which must be the same throughout.
-fn undivided(text: &str) -> Option<String> {
+/// The values of the twelve digits without their dividers, which must be the same throughout.
+fn undivided(text: &str) -> Option<[u8; 12]> {
     let (divider, group) = match (text.len(), text.as_bytes().get(2), text.as_bytes().get(4)) {
         (12, _, _) => (None, 12),
-        (17, Some(b':'), _) => (Some(':'), 2),
-        (17, Some(b'-'), _) => (Some('-'), 2),
-        (14, _, Some(b'.')) => (Some('.'), 4),
+        (17, Some(divider @ (b':' | b'-')), _) => (Some(*divider), 2),
+        (14, _, Some(b'.')) => (Some(b'.'), 4),
         _ => return None,
     };
-    let digits: String = match divider {
-        None => text.to_owned(),
-        Some(divider) if text.split(divider).all(|part| part.len() == group) => text.split(divider).collect(),
-        Some(_) => return None,
-    };
-    (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
+    let mut digits = [0; 12];
+    let mut free = digits.iter_mut();
+    for (at, byte) in text.bytes().enumerate() {
+        if at % (group + 1) == group {
+            if Some(byte) != divider {
+                return None;
+            }
+            continue;
+        }
+        let digit = char::from(byte).to_digit(16)?;
+        *free.next()? = u8::try_from(digit).ok()?;
+    }
+    Some(digits)
 }
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02x}", if i == 0 { "" } else { ":" }))
+        // Log lines, journal entries and boot scripts are full of them: one piece is written, not eleven.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b':'; 17];
+        for (place, byte) in text.chunks_mut(3).zip(self.0) {
+            place[0] = DIGITS[usize::from(byte >> 4)];
+            place[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

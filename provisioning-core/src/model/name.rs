@@ -100,7 +100,7 @@ impl Fqdn {
     /// # Errors
     /// `TooLong` when both together exceed 253 characters.
     pub fn new(name: &Hostname, domain: &Domain) -> Result<Self, ParseNameError> {
-        let text = format!("{name}.{domain}");
+        let text = [name.as_str(), ".", domain.as_str()].concat();
         if text.len() > 253 {
             return Err(ParseNameError::TooLong { max: 253 });
         }

@@ -32,7 +32,7 @@ text_type!(BaseUrl, ParseUrlError);
 impl BaseUrl {
     /// This URL with `path`, which begins with `/`, behind it.
     pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+        [&*self.0, path].concat()
     }
 
     /// Whether machines speak TLS to us.

@@ -170,7 +170,8 @@ impl Orchestrator {
             notes: request_from(MachineRequest::Answer, request.from),
             ..Along::default()
         };
-        self.apply(record.host.id, &EventKind::AnswerFetched.of(operation.id), Source::Installer, &along).await?;
+        let event = EventKind::AnswerFetched.of(operation.id);
+        self.apply_to(record.clone(), &event, Source::Installer, &along).await?;
         Ok(ServedAnswer { text: answer.text, content_type: answer.content_type })
     }
 

@@ -38,21 +38,35 @@ impl Orchestrator {
         source: Source,
         along: &Along,
     ) -> Result<Applied, StoreError> {
-        self.apply_now(host, event, source, along).instrument(spans::applied(event)).await
+        self.apply_now(host, None, event, source, along).instrument(spans::applied(event)).await
+    }
+
+    /// The same for who has just read the host's row: it is read again only if it is no longer what is stored.
+    pub(super) async fn apply_to(
+        &self,
+        record: HostRecord,
+        event: &Event,
+        source: Source,
+        along: &Along,
+    ) -> Result<Applied, StoreError> {
+        self.apply_now(record.host.id, Some(record), event, source, along).instrument(spans::applied(event)).await
     }
 
     async fn apply_now(
         &self,
         host: HostId,
+        mut known: Option<HostRecord>,
         event: &Event,
         source: Source,
         along: &Along,
     ) -> Result<Applied, StoreError> {
         loop {
-            let record = self.ports.store.host(host).await?.ok_or(StoreError::NoSuchHost(host))?;
-            spans::is_about(&record);
-            // The event may be of an operation that ended long ago.
-            spans::is_of(event.operation);
+            let record = match known.take() {
+                Some(record) => record,
+                None => self.ports.store.host(host).await?.ok_or(StoreError::NoSuchHost(host))?,
+            };
+            // The event may be of an operation that ended long ago: its own is told, not the host's.
+            spans::is_about_host(&record);
             let at = self.ports.clock.now();
             let entry = |what| NewEntry { at, host: Some(host), operation: Some(event.operation), source, what };
             let phase = record.state.phase();
@@ -81,13 +95,15 @@ impl Orchestrator {
                 Ok(Outcome::Ignored(why)) => {
                     tracing::debug!(?why, phase = phase.as_str(), "an event changes nothing");
                     let what = Happening::EventIgnored { event: event.kind.clone(), why, phase };
-                    self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
+                    let whats = along.notes.iter().cloned().chain([what]);
+                    self.note_all(event.kind.as_str(), Some(host), at, whats.map(entry)).await?;
                     return Ok(Applied::Ignored);
                 }
                 Err(illegal) => {
                     tracing::debug!(phase = phase.as_str(), "an event is refused: it cannot happen in this phase");
                     let what = Happening::EventRefused { event: event.kind.clone(), phase };
-                    self.note_all(event.kind.as_str(), along.notes.iter().cloned().chain([what]).map(entry)).await?;
+                    let whats = along.notes.iter().cloned().chain([what]);
+                    self.note_all(event.kind.as_str(), Some(host), at, whats.map(entry)).await?;
                     return Ok(Applied::Refused(illegal));
                 }
             }
@@ -96,22 +112,24 @@ impl Orchestrator {
 
     /// Writes a journal entry that changes nothing, at most once a minute per host and kind; whether it did.
     pub(super) async fn note(&self, kind: &'static str, entry: NewEntry) -> Result<bool, StoreError> {
-        self.note_all(kind, [entry]).await
+        let (host, at) = (entry.host, entry.at);
+        self.note_all(kind, host, at, [entry]).await
     }
 
-    /// The same of entries that belong together.
+    /// The same of entries that belong together; they are not made unless they are written.
     async fn note_all(
         &self,
         kind: &'static str,
+        host: Option<HostId>,
+        at: Timestamp,
         entries: impl IntoIterator<Item = NewEntry>,
     ) -> Result<bool, StoreError> {
-        let entries: Vec<NewEntry> = entries.into_iter().collect();
-        if entries.last().is_some_and(|entry| self.damper.lets_through(entry.host, kind, entry.at)) {
-            self.ports.store.append(entries).await?;
-            self.heed_store().await?;
-            return Ok(true);
+        if !self.damper.lets_through(host, kind, at) {
+            return Ok(false);
         }
-        Ok(false)
+        self.ports.store.append(entries.into_iter().collect()).await?;
+        self.heed_store().await?;
+        Ok(true)
     }
 
     fn after_commit(&self, effects: &[Effect], last_seq: u64) {

@@ -71,20 +71,23 @@ impl Orchestrator {
         self.located(mac, from).await;
         let answer = boot_answer(&record.state);
         match (answer, &record.state) {
-            (BootAnswer::Installer, HostState::Provisioning { run, .. }) => {
+            (BootAnswer::Installer, HostState::Provisioning { run, leg }) => {
                 let operation = self.operation(run.operation).await?;
                 let Some(script) = self.installer_script(&record, &operation).await? else {
                     return Ok(BootReply::NextDevice);
                 };
-                self.tell_booted(&record, request, answer, script.1).await?;
-                Ok(BootReply::Script(script.0))
+                // Kept with what it moves: a machine that asks again while it boots is told the same, and moves nothing.
+                let shown = (*leg != Leg::PxeBooted)
+                    .then(|| self.artefact(ArtefactKind::BootScript, masked(script.expose(), &operation.token)));
+                self.tell_booted(record, request, answer, shown).await?;
+                Ok(BootReply::Script(script))
             }
             (BootAnswer::NextDevice, _) => {
-                self.tell_booted(&record, request, answer, None).await?;
+                self.tell_booted(record, request, answer, None).await?;
                 Ok(BootReply::NextDevice)
             }
             (BootAnswer::LocalDisk | BootAnswer::Installer, _) => {
-                self.tell_booted(&record, request, answer, None).await?;
+                self.tell_booted(record, request, answer, None).await?;
                 Ok(BootReply::Script(Secret::new(LOCAL_DISK_SCRIPT.to_owned())))
             }
         }
@@ -100,40 +103,41 @@ impl Orchestrator {
         Ok(armed.and_then(|record| record.state.running()))
     }
 
-    /// The script, and the artefact that shows it with the token masked.
+    /// The script; `None` when the image is gone, or the host's name no longer goes with the domain.
     async fn installer_script(
         &self,
         record: &HostRecord,
         operation: &Operation,
-    ) -> Result<Option<(Secret<String>, Option<Artefact>)>, StoreError> {
+    ) -> Result<Option<Secret<String>>, StoreError> {
         let image = self.ports.store.image(operation.image).await?;
         let (Some(image), Ok(fqdn)) = (image, Fqdn::new(&record.host.name, &self.site.domain)) else {
             return Ok(None);
         };
         let (public_url, token, release) = (self.site.artifact_url(), &operation.token, image.release);
-        let text = boot_script(&BootScript { public_url, token, fqdn: &fqdn, release });
-        let shown = self.artefact(ArtefactKind::BootScript, masked(&text, token));
-        Ok(Some((Secret::new(text), Some(shown))))
+        Ok(Some(Secret::new(boot_script(&BootScript { public_url, token, fqdn: &fqdn, release }))))
     }
 
     /// Feeds a netboot to the machine where it means something, else notes it.
     async fn tell_booted(
         &self,
-        record: &HostRecord,
+        record: HostRecord,
         request: &BootRequest<'_>,
         answer: BootAnswer,
         artefact: Option<Artefact>,
     ) -> Result<(), StoreError> {
-        let host = record.host.id;
         let BootRequest { mac, from, .. } = *request;
         let what = Happening::Booted { mac, answer, from, agent: request.agent() };
         match &record.state {
             HostState::Provisioning { leg: Leg::PxeReady | Leg::PxeBooted | Leg::Installing, run } => {
                 let along = Along { artefacts: artefact.into_iter().collect(), notes: vec![what], ..Along::default() };
-                self.apply(host, &EventKind::BootScriptFetched.of(run.operation), Source::Firmware, &along).await?;
+                let event = EventKind::BootScriptFetched.of(run.operation);
+                self.apply_to(record, &event, Source::Firmware, &along).await?;
                 Ok(())
             }
-            state => self.note("booted", self.entry(host, state.operation(), Source::Firmware, what)).await.map(drop),
+            state => {
+                let entry = self.entry(record.host.id, state.operation(), Source::Firmware, what);
+                self.note("booted", entry).await.map(drop)
+            }
         }
     }
 
@@ -154,7 +158,7 @@ impl Orchestrator {
             return Err(TokenError::Unknown);
         }
         let record = self.ports.store.host(operation.host).await?.ok_or(TokenError::Unknown)?;
-        spans::is_about(&record);
+        spans::is_about_host(&record);
         spans::is_of(operation.id);
         Ok((operation, record))
     }

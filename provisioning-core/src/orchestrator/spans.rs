@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use tracing::field::{Empty, display};
-use tracing::{Span, error_span};
+use tracing::{Span, error_span, record_all};
 
 use crate::machine::Event;
 use crate::model::{MacAddr, OperationId};
@@ -44,10 +44,15 @@ pub(super) fn machine(request: &'static str, from: Option<IpAddr>) -> Span {
 
 /// What goes on is about this host, and its operation if it has one.
 pub(super) fn is_about(record: &HostRecord) {
-    Span::current().record("host", display(&record.host.name));
-    if let Some(operation) = record.state.operation() {
-        is_of(operation);
+    match record.state.operation() {
+        Some(operation) => record_all!(Span::current(), host = %record.host.name, operation = %operation),
+        None => is_about_host(record),
     }
+}
+
+/// The same where the operation is known, and may be another than the host's latest.
+pub(super) fn is_about_host(record: &HostRecord) {
+    Span::current().record("host", display(&record.host.name));
 }
 
 /// What goes on belongs to this operation.

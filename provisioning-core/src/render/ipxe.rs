@@ -1,5 +1,7 @@
 //! The iPXE boot script: what an armed machine fetches and boots.
 
+use std::fmt::Write as _;
+
 use crate::model::{BaseUrl, BootToken, Fqdn, Release};
 
 /// What a boot script is made of.
@@ -26,14 +28,19 @@ const KERNEL_ARGUMENTS: &str = "ramdisk_size=16777216 rw quiet splash=silent pro
 /// An iPXE older than 2021 is warned of on the console only; it boots all the same (`reference/netboot.md` §1).
 pub fn boot_script(script: &BootScript<'_>) -> String {
     let BootScript { public_url, token, fqdn, release } = script;
-    let base = public_url.join(&format!("/boot/{}", token.expose()));
-    format!(
+    let base = public_url.join(&["/boot/", &token.expose()].concat());
+    // Machines that boot ask for nothing more often: its buffer is as long as it gets.
+    let mut text = String::with_capacity(512);
+    write!(
+        text,
         "#!ipxe\n\
          echo Provisioning: installing Proxmox VE {release} on {fqdn}\n\
          kernel {base}/vmlinuz initrd=initrd.img {KERNEL_ARGUMENTS}\n\
          initrd --name initrd.img {base}/initrd\n\
          boot\n"
     )
+    .expect("a String takes everything");
+    text
 }
 
 /// The script that boots the local disk. A plain `exit` hangs UEFI machines; `exit 1` goes on to the next

@@ -107,7 +107,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: &App, stopping: wa
         let served = match request {
             Ok(Ok(Some(mut request))) => {
                 request.keep_alive &= !*stopping.borrow();
-                let span = request_span(request.method.as_str(), ROUTE, "", Some(peer.ip()));
+                let span = request_span(request.method.as_str(), ROUTE, Some(peer.ip()));
                 answer(&stream, app, &request).instrument(span).await.map(|()| request.keep_alive)
             }
             Ok(Ok(None)) | Err(_) => Ok(false),

@@ -178,7 +178,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::serve(load(args.config.as_deref())?, inherited).await,
             #[cfg(feature = "demo")]
-            Command::Demo(args) => crate::demo::run(args).await,
+            Command::Demo(args) => Box::pin(crate::demo::run(args)).await,
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Config(command) => config::run(&command),
             Command::Healthcheck(args) => healthcheck::run(&args).await,

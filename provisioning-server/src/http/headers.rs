@@ -22,6 +22,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// Adds those that are not there yet.
 pub(super) async fn add_to_response(mut response: Response) -> Response {
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len());
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -18,6 +18,7 @@ use super::App;
 use super::auth::{Peer, bearer};
 use super::body::{MACHINE_BYTES_MAX, read_limited, read_prefix};
 use super::problem::{Kind, Problem, shortened};
+use super::request_span::is_of_machine;
 use super::segment::Segment;
 use super::slots::Turn;
 
@@ -79,6 +80,7 @@ async fn boot_script(
                 .into_response();
         }
     };
+    is_of_machine(parsed);
     // A store that does not answer now will be told of by the script's own request.
     if app.downloads.has_slots()
         && let Ok(Some(operation)) = app.orchestrator.armed_operation(parsed).await

@@ -43,9 +43,9 @@ pub mod view;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
+use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::{Extension, Router};
 use provisioning_core::orchestrator::Orchestrator;
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
@@ -97,15 +97,9 @@ pub struct App {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// All routes. Those that programs and machines use describe themselves: see `openapi`.
-pub fn router(app: Arc<App>) -> Router {
-    let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
-    let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
-    let web = Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage)
-        .with_board(Arc::clone(&app.board))
-        .with_sessions(!app.operators.is_open());
-    let pages = web::pages(web);
-    let (operators, guarded) = OpenApiRouter::new()
+/// All routes of operators' programs.
+fn operators_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .merge(hosts::routes())
         .merge(operations::routes())
         .merge(images::routes())
@@ -117,32 +111,40 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(audit::routes())
         .merge(ops::operators_routes())
         .merge(metrics::routes())
-        .split_for_parts();
-    let operators = operators
-        .merge(events::routes())
-        .with_state(Arc::clone(&app))
-        .merge(pages)
-        .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
-    let (public, described) = OpenApiRouter::new()
+}
+
+/// All routes that take no operator's token.
+fn public_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .merge(machines::routes())
         .merge(artifacts::routes())
         .merge(programs::routes())
         .merge(ops::public_routes())
         .merge(openapi::routes())
-        .split_for_parts();
-    let document = openapi::Document::new([guarded, described]);
-    public
+}
+
+/// All routes. Those that programs and machines use describe themselves: see `openapi`.
+pub fn router(app: Arc<App>) -> Router {
+    let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
+    let backstage = Arc::new(backstage::AppBackstage(Arc::clone(&app)));
+    let web = Web::new(Arc::clone(&app.orchestrator), Arc::new(app.downloads.clone()), backstage)
+        .with_board(Arc::clone(&app.board))
+        .with_sessions(!app.operators.is_open());
+    let pages = web::pages(web);
+    let operators = Router::from(operators_routes())
+        .merge(events::routes())
+        .with_state(Arc::clone(&app))
+        .merge(pages)
+        .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_operator));
+    Router::from(public_routes())
         .merge(login::routes())
         .with_state(app)
         .merge(web::public())
         .merge(operators)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(Extension(document))
         .layer(measure)
         .layer(map_response(headers::add_to_response))
-        // Handlers set limits of their own, by audience.
-        .layer(axum::extract::DefaultBodyLimit::disable())
 }
 
 /// The routes of firmware, for a door without TLS: boot scripts and what they name. Nothing here takes an operator's
@@ -151,12 +153,10 @@ pub fn boot_router(app: Arc<App>) -> Router {
     let measure = from_fn_with_state(app.metrics.clone(), metrics::measure);
     let firmware =
         OpenApiRouter::new().merge(machines::boot_routes()).merge(artifacts::routes()).merge(programs::routes());
-    let (firmware, _) = firmware.split_for_parts();
-    firmware
+    Router::from(firmware)
         .with_state(Arc::clone(&app))
         .fallback(async move |uri: Uri| error::not_for_firmware(&uri, &app.orchestrator.site().public_url))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(measure)
         .layer(map_response(headers::add_to_response))
-        .layer(axum::extract::DefaultBodyLimit::disable())
 }

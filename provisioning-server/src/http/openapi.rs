@@ -4,9 +4,8 @@
 //! with parameters are added here, so that no route forgets one. Problems become responses by their status.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -66,8 +65,13 @@ const MACHINES: &str = "machines";
 )]
 struct Head;
 
+/// Made when it is first asked for: most servers are never asked, and it takes a megabyte.
+static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
+    Document::new([super::operators_routes(), super::public_routes()].map(OpenApiRouter::into_openapi))
+});
+
 /// The document, as it is served.
-pub(super) struct Document {
+struct Document {
     value: Value,
     text: Bytes,
     etag: HeaderValue,
@@ -75,7 +79,7 @@ pub(super) struct Document {
 
 impl Document {
     /// Of all routes that describe themselves.
-    pub(super) fn new(routers: [utoipa::openapi::OpenApi; 2]) -> Arc<Self> {
+    fn new(routers: [utoipa::openapi::OpenApi; 2]) -> Self {
         let mut whole = Head::openapi();
         for described in routers {
             whole.merge(described);
@@ -85,7 +89,7 @@ impl Document {
         let text = serde_json::to_vec(&value).expect("JSON can be written");
         let etag = format!("\"{}\"", Sha256Digest::new(Sha256::digest(&text).into()));
         let etag = HeaderValue::from_str(&etag).expect("hexadecimal digits fit into a header");
-        Arc::new(Self { value, text: text.into(), etag })
+        Self { value, text: text.into(), etag }
     }
 }
 
@@ -101,7 +105,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[utoipa::path(get, path = "/api/openapi.json", tag = "reference", operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, headers(("ETag" = String))),
         (status = 304, description = "It is unchanged")))]
-async fn document(Extension(document): Extension<Arc<Document>>, headers: HeaderMap) -> Response {
+async fn document(headers: HeaderMap) -> Response {
+    let document = &*DOCUMENT;
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| *tag == document.etag);
     let etag = [(header::ETAG, document.etag.clone())];
     if known {
@@ -113,15 +118,15 @@ async fn document(Extension(document): Extension<Arc<Document>>, headers: Header
 /// The API on a page for people.
 #[utoipa::path(get, path = "/api", tag = "reference", operation_id = "api_page",
     responses((status = 200, description = "A page", body = String, content_type = "text/html; charset=utf-8")))]
-async fn api(Extension(document): Extension<Arc<Document>>) -> Response {
-    web::api_page(&document.value)
+async fn api() -> Response {
+    web::api_page(&DOCUMENT.value)
 }
 
 /// All problems on a page for people.
 #[utoipa::path(get, path = "/api/problems", tag = "reference", operation_id = "problems_page",
     responses((status = 200, description = "A page", body = String, content_type = "text/html; charset=utf-8")))]
-async fn problems(Extension(document): Extension<Arc<Document>>) -> Response {
-    web::problems_page(&document.value, Kind::ALL)
+async fn problems() -> Response {
+    web::problems_page(&DOCUMENT.value, Kind::ALL)
 }
 
 /// One problem on a page for people: where its `type` leads.
@@ -129,13 +134,9 @@ async fn problems(Extension(document): Extension<Arc<Document>>) -> Response {
     params(("slug" = String, Path, description = "The last part of the problem's type")),
     responses((status = 200, description = "A page", body = String, content_type = "text/html; charset=utf-8")),
     extensions(("x-problems" = json!(["no-such-path"]))))]
-async fn problem(
-    Extension(document): Extension<Arc<Document>>,
-    Segment(slug): Segment,
-    uri: axum::http::Uri,
-) -> Response {
+async fn problem(Segment(slug): Segment, uri: axum::http::Uri) -> Response {
     match Kind::by_slug(&slug) {
-        Some(kind) => web::problems_page(&document.value, &[kind]),
+        Some(kind) => web::problems_page(&DOCUMENT.value, &[kind]),
         None => super::error::no_such_path(uri).await,
     }
 }

@@ -1,6 +1,6 @@
 //! What spans know: their fields, kept beside them for whoever tells of them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 use tracing::field::{Field, Visit};
@@ -51,7 +51,10 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), format!("{value:?}").into());
+        // Names, addresses and ids fit in without growing.
+        let mut text = String::with_capacity(40);
+        write!(text, "{value:?}").ok();
+        self.set(field.name(), text.into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -82,7 +85,7 @@ pub struct Context;
 impl<S: Subscriber + for<'a> LookupSpan<'a>> layer::Layer<S> for Context {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: layer::Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
+        let mut fields = Fields(Vec::with_capacity(attributes.metadata().fields().len()));
         attributes.record(&mut fields);
         teach(&span, &fields);
         span.extensions_mut().insert(fields);
@@ -90,7 +93,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> layer::Layer<S> for Context {
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: layer::Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut news = Fields::default();
+        let mut news = Fields(Vec::with_capacity(values.len()));
         values.record(&mut news);
         teach(&span, &news);
         let mut extensions = span.extensions_mut();

@@ -238,7 +238,7 @@ pub(super) async fn measure(State(metrics): State<Metrics>, request: Request, ne
         _ => "other",
     };
     let client = request.extensions().get::<Peer>().and_then(|peer| peer.ip());
-    let span = request_span(method, &route, request.uri().path(), client);
+    let span = request_span(method, &route, client);
     let began = Instant::now();
     let answering = async {
         let response = next.run(request).await;
