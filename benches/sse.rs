@@ -27,6 +27,7 @@ struct Seen {
     /// Events that reached a stream, per second of the server's CPU.
     per_cpu_second: f64,
     p99_ms: f64,
+    p50_ms: f64,
     /// Of all events that should have reached a stream.
     lost: f64,
     kib_per_stream: f64,
@@ -62,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
             ..row("p99 of an event's way", "ms", |seen| seen.p99_ms, judged(1000, Budget::AtMost(1.0)))
         });
         report.add(row("p99 of an event's way, as the hub's", "ms", |seen| seen.p99_ms, Budget::None));
+        report.add(row("median of an event's way", "ms", |seen| seen.p50_ms, Budget::None));
         report.add(row("memory per stream", "KiB", |seen| seen.kib_per_stream, Budget::None));
         let lost = row("events lost", "", |seen| seen.lost, Budget::None);
         ensure!(lost.ours == 0.0, "streams of ours missed events: {}", lost.ours);
@@ -136,6 +138,7 @@ async fn seen(
     Ok(Seen {
         per_cpu_second: delivered / cpu.max(0.01),
         p99_ms: latencies[(latencies.len() - 1) * 99 / 100],
+        p50_ms: latencies[latencies.len() / 2],
         lost: 1.0 - delivered / expected,
         kib_per_stream: memory * 1024.0 / streams,
     })

@@ -29,18 +29,18 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
 /// A boot plan takes all hosts into account: after one was made, the next waits for so many times as long as that took,
-/// so that plans take a twentieth of one core however many hosts are in motion. A plan of a small site is made at once all the same.
-const PLAN_RESTS: u32 = 19;
+/// so that plans take a fiftieth of one core however many hosts are in motion. A single change is in force at once.
+const PLAN_RESTS: u32 = 49;
 
 /// But not longer than this.
 const PLAN_REST_MAX: Duration = Duration::from_secs(1);
 
 /// A turn reads what is owed and what is overdue, and each commit asks for one: after a turn the loop rests for so many
-/// times as long as that took, so that turns take a fifth of one core at most.
-const TURN_RESTS: u32 = 4;
+/// times as long as that took, so that turns take a twentieth of one core unless very much is owed.
+const TURN_RESTS: u32 = 19;
 
 /// But not longer than this: nobody notices it.
-const TURN_REST_MAX: Duration = Duration::from_millis(10);
+const TURN_REST_MAX: Duration = Duration::from_millis(20);
 
 /// A job's task, its work, and whether the work's end could be written down.
 type Finished = (tokio::task::Id, (WorkId, Result<(), StoreError>));

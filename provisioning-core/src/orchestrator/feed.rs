@@ -72,9 +72,9 @@ impl Feed {
     /// # Errors
     /// As [`next`](Self::next).
     pub async fn read(&mut self) -> Result<Vec<JournalEntry>, StoreError> {
-        // Mark before reading: what is committed in between rings again.
-        self.bell.mark_unchanged();
-        let entries = self.recent.behind(self.after, &*self.store).await?;
+        // Marked before reading: what is committed in between rings again.
+        let told = *self.bell.borrow_and_update();
+        let entries = self.recent.behind(self.after, told, &*self.store).await?;
         self.is_at_end = entries.is_empty();
         if let Some(last) = entries.last() {
             self.after = last.seq;
@@ -99,17 +99,19 @@ impl Feed {
 }
 
 impl Recent {
-    /// The next entries behind a place, a batch at most.
-    async fn behind(&self, place: u64, store: &dyn Store) -> Result<Vec<JournalEntry>, StoreError> {
+    /// The next entries behind a place, a batch at most: all of them up to the one that the bell has told of, or whoever
+    /// gathers entries for a while would be given what another reader had found some while before.
+    async fn behind(&self, place: u64, told: u64, store: &dyn Store) -> Result<Vec<JournalEntry>, StoreError> {
         // Held while the store is read, so that readers that come together read once.
         let mut tail = self.0.lock().await;
         if place < tail.begin {
             drop(tail);
             return store.journal(&JournalQuery::after(place, BATCH)).await;
         }
-        if place >= tail.end {
-            let read = store.journal(&JournalQuery::after(place, BATCH)).await?;
-            tail.extend(place, read);
+        if tail.end <= place || tail.end < told {
+            let end = tail.end.max(place);
+            let read = store.journal(&JournalQuery::after(end, BATCH)).await?;
+            tail.extend(end, read);
         }
         let first = tail.entries.partition_point(|entry| entry.seq <= place);
         Ok(tail.entries.range(first..).take(BATCH).cloned().collect())
@@ -160,8 +162,8 @@ mod tests {
         tokio::time::timeout(Duration::ZERO, future)
     }
 
-    #[tokio::test]
-    async fn an_entry_behind_what_another_feed_has_read_is_not_waited_for() {
+    /// Two feeds of one store, of whose two entries the first feed has read one; and their bell, which has not rung.
+    async fn one_ahead_of_the_other() -> (Feed, watch::Sender<u64>) {
         let store = Arc::new(MemoryStore::new());
         let bell = watch::Sender::new(0);
         let recent = Arc::new(Recent::default());
@@ -172,18 +174,30 @@ mod tests {
             after: 0,
             is_at_end: false,
         };
-        let (mut ahead, mut behind) = (feed(), feed());
+        let (mut ahead, behind) = (feed(), feed());
         store.append(vec![new_entry()]).await.unwrap();
         assert_eq!(ahead.read().await.unwrap().len(), 1);
         store.append(vec![new_entry()]).await.unwrap();
-        bell.send_replace(2);
-        // It is given what the other has read, and its bell has rung before that.
-        assert_eq!(behind.read().await.unwrap().len(), 1);
+        (behind, bell)
+    }
+
+    #[tokio::test]
+    async fn an_entry_behind_what_another_feed_has_read_is_not_waited_for() {
+        let (mut behind, _bell) = one_ahead_of_the_other().await;
+        assert_eq!(behind.read().await.unwrap().len(), 1, "what the other has read");
         at_once(behind.rung()).await.expect("there is more");
         assert_eq!(behind.read().await.unwrap().len(), 1);
         at_once(behind.rung()).await.expect("there may be more");
         assert_eq!(behind.read().await.unwrap().len(), 0);
         assert!(at_once(behind.rung()).await.is_err(), "there is nothing more");
+    }
+
+    #[tokio::test]
+    async fn all_that_the_bell_has_told_of_is_read_however_far_another_feed_has_read() {
+        let (mut behind, bell) = one_ahead_of_the_other().await;
+        bell.send_replace(2);
+        let places: Vec<u64> = behind.read().await.unwrap().iter().map(|entry| entry.seq).collect();
+        assert_eq!(places, [1, 2]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One reader of the journal for all event streams: each entry is read and encoded once, however many pages are open.
 //!
-//! What happens within 50 ms (75 ms for hundreds of subscribers) is told in one piece, which every subscriber is sent
+//! What happens within 50 ms (80 ms for hundreds of subscribers) is told in one piece, which every subscriber is sent
 //! as it is: one write each. Nothing depends on a subscriber getting every piece: each knows the journal's place up to
 //! which it was told, and reads for itself what a piece does not continue.
 
@@ -25,7 +25,7 @@ use crate::web::board::Summary;
 /// subscriber would be what a server with many open pages does most (`docs/performance.md`).
 const GATHERED: Duration = Duration::from_millis(50);
 /// The same for a crowd of subscribers, to whom a piece takes longer to write than to wait for.
-const GATHERED_FOR_CROWD: Duration = Duration::from_millis(75);
+const GATHERED_FOR_CROWD: Duration = Duration::from_millis(80);
 /// So many are a crowd.
 const CROWD: usize = 500;
 /// A read of so many entries has more behind it.
