@@ -278,3 +278,7 @@ export async function assertAccessible(page, what) {
 
 /** The row of a host in the fleet. */
 export const row = (name) => `tr[data-name="${name}"]`;
+
+/** Waits until a counter of the fleet's page says so many. Counts are told apart from rows, a moment behind them. */
+export const counted = (page, group, count) =>
+  page.locator(`#counters [data-show="${group}"] b`).filter({ hasText: new RegExp(`^${count}$`) }).waitFor();

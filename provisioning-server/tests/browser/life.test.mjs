@@ -1,6 +1,6 @@
 // A host's way from registration to ready, and from failure back, as an operator sees it.
 import assert from "node:assert/strict";
-import { isSamePage, markPage, openLive, openSite, row, until } from "./harness.mjs";
+import { counted, isSamePage, markPage, openLive, openSite, row } from "./harness.mjs";
 
 const site = await openSite({ joinPassword: "mistyped", open: true });
 await site.image();
@@ -42,7 +42,7 @@ site.check("a rebuild shows first what it will wipe, and a failed join says why 
   site.powerOn(1);
   await page.waitForSelector(`${row(name)}.failed`);
   assert.match(await page.textContent(`${row(name)} .now`), /Join failed|Time ran out/);
-  assert.equal(await page.textContent('#counters [data-show="failed"] b'), "1");
+  await counted(page, "failed", 1);
   assert.match(await page.getAttribute("#favicon", "href"), /trouble/);
   assert.match(await page.title(), /1 failed/);
   assert.ok(await isSamePage(page), "all of it without a reload");
@@ -61,7 +61,7 @@ site.check("a join that failed is resumed after its cause was mended, over a res
   assert.ok(await isSamePage(page), "the page was not loaded again");
   await page.click(`${row(name)} [data-do="resume"]`);
   await page.waitForSelector(`${row(name)}.ready`);
-  assert.equal(await page.textContent('#counters [data-show="ready"] b'), "1");
+  await counted(page, "ready", 1);
   assert.match(await page.getAttribute("#favicon", "href"), /^\/favicon/);
   assert.ok(await isSamePage(page));
 });
@@ -116,6 +116,6 @@ site.check("a host comes to ready while the page watches, bar and counters inclu
   const seen = await page.evaluate(() => [...window.seen]);
   for (const phase of ["installing", "joining", "ready"]) assert.ok(seen.includes(phase), `${phase} was not seen among ${seen}`);
   assert.equal(await page.getAttribute(`${row(second.name)} .bar`, "aria-label"), "step 7 of 7: Ready");
-  await until(async () => (await page.textContent('#counters [data-show="ready"] b')) === "2", "both to be counted");
+  await counted(page, "ready", 2);
   assert.ok(await isSamePage(page));
 });
