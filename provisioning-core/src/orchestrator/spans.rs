@@ -35,11 +35,7 @@ pub(super) fn sighting(mac: MacAddr) -> Span {
 
 /// A machine asks for its answer file, or tells something.
 pub(super) fn machine(request: &'static str, from: Option<IpAddr>) -> Span {
-    let span = error_span!("machine", request, client = Empty, operation = Empty, host = Empty);
-    if let Some(from) = from {
-        span.record("client", display(from));
-    }
-    span
+    error_span!("machine", request, client = from.map(display), operation = Empty, host = Empty)
 }
 
 /// What goes on is about this host, and its operation if it has one.
