@@ -49,5 +49,5 @@ pub(super) fn by_mac(db: &Connection, mac: MacAddr) -> Result<Option<DiscoveredM
 }
 
 fn machine(row: &Row<'_>) -> Result<DiscoveredMachine, Fault> {
-    Fields::of("discovered", row).json("what")
+    Fields::behind_key("discovered", row).json("what")
 }

@@ -10,31 +10,34 @@ use provisioning_core::ports::{HostFilter, HostRecord, JournalEntry, JournalQuer
 use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
 
 use super::fault::Fault;
-use super::rows::{self, Fields, Known};
+use super::rows::{self, Addressed, Fields, Known};
 
-/// A host's addresses in order. Most hosts have one, which needs no sorting.
-macro_rules! macs {
-    () => {
-        "CASE WHEN EXISTS (SELECT 1 FROM host_macs m WHERE m.host = h.id AND m.position > 0)
-            THEN (SELECT group_concat(m.mac, ' ' ORDER BY m.position) FROM host_macs m WHERE m.host = h.id)
-            ELSE (SELECT m.mac FROM host_macs m WHERE m.host = h.id) END AS macs"
-    };
-}
-
-/// Hosts with their addresses; conditions are put behind it.
+/// Hosts, a row for each of their addresses; conditions are put behind it, and the order.
 macro_rules! hosts {
     ($rest:literal) => {
         concat!(
-            "SELECT h.id, h.name, ",
-            macs!(),
-            ", h.server_type, h.address, h.hardware_id, h.last_ready_at, h.registered_at, h.state, h.revision ",
-            "FROM hosts h ",
+            "SELECT h.id, h.name, h.server_type, h.address, h.hardware_id, h.last_ready_at, h.registered_at, h.state, ",
+            "h.revision, m.mac FROM hosts h LEFT JOIN host_macs m ON m.host = h.id ",
             $rest
         )
     };
 }
 
-const HOST_BY_MAC: &str = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1)");
+const HOST: &str = hosts!("WHERE h.id = ?1 ORDER BY m.position");
+const HOST_BY_NAME: &str = hosts!("WHERE h.name = ?1 ORDER BY m.position");
+const HOST_BY_MAC: &str = hosts!("WHERE h.id = (SELECT host FROM host_macs WHERE mac = ?1) ORDER BY m.position");
+// Every name comes after the empty one, so the index on names serves both the order and the page.
+const HOSTS: &str = hosts!(
+    "WHERE h.name > coalesce(?1, '')
+       AND (?2 IS NULL OR h.phase = ?2)
+       AND (?3 IS NULL OR h.server_type = ?3)
+       AND (?4 IS NULL OR instr(h.name, ?4)
+            OR EXISTS (SELECT 1 FROM host_macs n WHERE n.host = h.id AND instr(n.mac, ?4)))
+     ORDER BY h.name, m.position"
+);
+/// What a change of a host is checked against; without its state, which need not be read for that.
+const KNOWN: &str = "SELECT h.id, h.revision, h.name, m.mac FROM hosts h LEFT JOIN host_macs m ON m.host = h.id
+    WHERE h.id = ?1 ORDER BY m.position";
 const COUNT_BY_PHASE: &str = "SELECT phase, count(*) AS hosts FROM hosts GROUP BY phase";
 const OVERDUE: &str = "SELECT id FROM hosts WHERE deadline <= ?1 ORDER BY deadline, id";
 const NEXT_DEADLINE: &str = "SELECT min(deadline) AS deadline FROM hosts WHERE deadline IS NOT NULL";
@@ -47,41 +50,55 @@ const IMAGES: &str = "SELECT id, name, release, iso_release, sha256, size_bytes,
 const IMAGE: &str = "SELECT id, name, release, iso_release, sha256, size_bytes, imported_at FROM images WHERE id = ?1";
 
 pub(super) fn host(db: &Connection, id: HostId) -> Result<Option<HostRecord>, Fault> {
-    one(db, hosts!("WHERE h.id = ?1"), [id.as_bytes()], rows::host)
+    Ok(with_addresses(db, HOST, [id.as_bytes()], 1, rows::host)?.pop())
 }
 
-/// What a change of a host is checked against; without reading its state.
 pub(super) fn known(db: &Connection, id: HostId) -> Result<Option<Known>, Fault> {
-    let sql = concat!("SELECT h.id, h.revision, h.name, ", macs!(), " FROM hosts h WHERE h.id = ?1");
-    one(db, sql, [id.as_bytes()], rows::known)
+    Ok(with_addresses(db, KNOWN, [id.as_bytes()], 1, rows::known)?.pop())
 }
 
 pub(super) fn host_by_name(db: &Connection, name: &Hostname) -> Result<Option<HostRecord>, Fault> {
-    one(db, hosts!("WHERE h.name = ?1"), [name.as_str()], rows::host)
+    Ok(with_addresses(db, HOST_BY_NAME, [name.as_str()], 1, rows::host)?.pop())
 }
 
 pub(super) fn host_by_mac(db: &Connection, mac: MacAddr) -> Result<Option<HostRecord>, Fault> {
-    one(db, HOST_BY_MAC, [mac.to_string()], rows::host)
+    Ok(with_addresses(db, HOST_BY_MAC, [mac.to_string()], 1, rows::host)?.pop())
 }
 
 pub(super) fn hosts(db: &Connection, filter: &HostFilter) -> Result<Vec<HostRecord>, Fault> {
-    // Every name comes after the empty one, so the index on names serves both the order and the page.
-    let sql = hosts!(
-        "WHERE h.name > coalesce(?1, '')
-           AND (?2 IS NULL OR h.phase = ?2)
-           AND (?3 IS NULL OR h.server_type = ?3)
-           AND (?4 IS NULL OR instr(h.name, ?4)
-                OR EXISTS (SELECT 1 FROM host_macs m WHERE m.host = h.id AND instr(m.mac, ?4)))
-         ORDER BY h.name LIMIT ?5"
-    );
     let params = params![
         filter.after.as_ref().map(Hostname::as_str),
         filter.phase.map(Phase::as_str),
         filter.server_type.as_ref().map(ServerTypeKey::as_str),
         filter.text,
-        filter.limit.map_or(-1, bounded),
     ];
-    all(db, sql, params, rows::host)
+    with_addresses(db, HOSTS, params, filter.limit.unwrap_or(usize::MAX), rows::host)
+}
+
+/// `limit` hosts at most, of a query that has a row for each address of a host, one behind the other.
+fn with_addresses<T: Addressed>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: usize,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let (mut found, mut last) = (Vec::<T>::new(), None);
+    while let Some(row) = rows.next()? {
+        let id: [u8; 16] = Fields::of("hosts", row).plain("id")?;
+        if last != Some(id) {
+            if found.len() == limit {
+                break;
+            }
+            last = Some(id);
+            found.push(read(row)?);
+        } else if let Some(host) = found.last_mut() {
+            host.macs().extend(rows::last_mac(row)?);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn count_by_phase(db: &Connection) -> Result<BTreeMap<Phase, u64>, Fault> {
@@ -176,7 +193,7 @@ pub(super) struct SealedRow {
 pub(super) fn sealed_key(db: &Connection, operation: OperationId) -> Result<Option<SealedRow>, Fault> {
     let sql = "SELECT operation, nonce, ciphertext FROM sealed_keys WHERE operation = ?1";
     one(db, sql, [operation.as_bytes()], |row| {
-        let fields = Fields::of("sealed_keys", row);
+        let fields = Fields::behind_key("sealed_keys", row);
         Ok(SealedRow { nonce: fields.plain("nonce")?, ciphertext: fields.plain("ciphertext")? })
     })
 }
@@ -222,11 +239,27 @@ mod tests {
     use super::*;
     use crate::sqlite::connect;
 
+    fn plan(db: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn hosts_come_in_order_without_being_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = connect::writer(&dir.path().join("test.db")).unwrap();
+        for sql in [HOST, HOST_BY_MAC, HOST_BY_NAME, HOSTS, KNOWN] {
+            let plan = plan(&db, sql);
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+        }
+    }
+
     #[test]
     fn what_is_asked_often_walks_through_no_table() {
         let dir = tempfile::tempdir().unwrap();
         let db = connect::writer(&dir.path().join("test.db")).unwrap();
-        let fixed = [HOST_BY_MAC, hosts!("WHERE h.name = ?1"), OPERATION, OPERATIONS_OF, OVERDUE, NEXT_DEADLINE];
+        let hosts = [HOST, HOST_BY_MAC, HOST_BY_NAME, HOSTS, KNOWN];
+        let others = [OPERATION, OPERATIONS_OF, OVERDUE, NEXT_DEADLINE];
         let host = HostId::from_bytes([1; 16]);
         let of_operation = JournalQuery::of_operation(OperationId::from_bytes([1; 16]), 9);
         let queries = [
@@ -237,15 +270,13 @@ mod tests {
             JournalQuery { latest_first: true, ..JournalQuery::of_host(host, 9) },
             JournalQuery::audit(9),
         ];
-        let asked_often = fixed.map(str::to_owned).into_iter().chain(queries.iter().map(entries));
+        let fixed = hosts.into_iter().chain(others).map(str::to_owned);
+        let asked_often = fixed.chain(queries.iter().map(entries));
         for sql in asked_often {
-            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let plan: Vec<String> =
-                statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap();
+            let plan = plan(&db, &sql);
             assert!(!plan.is_empty() && plan.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {plan:?}");
         }
-        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {}", entries(&JournalQuery::audit(9)))).unwrap();
-        let plan: String = statement.query_row(params![0, 0, 0], |row| row.get(3)).unwrap();
-        assert!(plan.contains("journal_of_operators"), "{plan}");
+        let plan = plan(&db, &entries(&JournalQuery::audit(9)));
+        assert!(plan[0].contains("journal_of_operators"), "{plan:?}");
     }
 }

@@ -3,18 +3,18 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use provisioning_core::machine::Phase;
 use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
 use provisioning_core::ports::{HostRecord, JournalEntry, Revision, StoreError, Work, WorkId};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{self, DeserializeOwned, IntoDeserializer as _};
 
 use super::fault::Fault;
 
-/// A row of a named table. Its first column is its key, by which errors name it.
+/// A row of a named table, whose columns are read one after the other. The first is its key, by which errors name it.
 pub(super) struct Fields<'r> {
     table: &'static str,
     row: &'r Row<'r>,
@@ -26,20 +26,34 @@ impl<'r> Fields<'r> {
         Self { table, row, next: Cell::new(0) }
     }
 
-    /// A column as SQLite has it.
-    pub(super) fn plain<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
-        let value = self.place(column).and_then(|place| self.row.get(place));
-        value.map_err(|error| self.corrupt(column, &error))
+    /// The same for who has no use for the key.
+    pub(super) fn behind_key(table: &'static str, row: &'r Row<'r>) -> Self {
+        Self { table, row, next: Cell::new(1) }
     }
 
-    /// Where a column is. The one behind the last is tried first: who reads in the order of the `SELECT` need not have
-    /// all names looked through for each column.
-    fn place(&self, column: &str) -> rusqlite::Result<usize> {
-        let (statement, next) = (self.row.as_ref(), self.next.get());
-        let is_next = statement.column_name(next).is_ok_and(|name| name == column);
-        let place = if is_next { next } else { statement.column_index(column)? };
+    /// A column as SQLite has it.
+    pub(super) fn plain<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+        self.row.get(self.place(column)).map_err(|error| self.corrupt(column, &error))
+    }
+
+    /// A text as it lies in the row.
+    fn text(&self, column: &str) -> Result<&'r str, Fault> {
+        self.text_if_any(column)?.ok_or_else(|| self.corrupt(column, &"it is empty"))
+    }
+
+    fn text_if_any(&self, column: &str) -> Result<Option<&'r str>, Fault> {
+        let value = self.row.get_ref(self.place(column));
+        let text = value.and_then(|value| Ok(value.as_str_or_null()?));
+        text.map_err(|error| self.corrupt(column, &error))
+    }
+
+    /// Where the next column is. That it is the one that is meant, a debug build looks at: to have all names compared
+    /// is what reading a row would take most of its time for.
+    fn place(&self, column: &str) -> usize {
+        let place = self.next.get();
         self.next.set(place + 1);
-        Ok(place)
+        debug_assert_eq!(self.row.as_ref().column_name(place), Ok(column), "columns are read in their order");
+        place
     }
 
     pub(super) fn time(&self, column: &str) -> Result<Timestamp, Fault> {
@@ -66,23 +80,21 @@ impl<'r> Fields<'r> {
 
     /// A text that is one of our parsed types.
     fn parsed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, Fault> {
-        self.plain::<String>(column)?.parse().map_err(|error| self.corrupt(column, &error))
+        self.text(column)?.parse().map_err(|error| self.corrupt(column, &error))
     }
 
     fn parsed_if_any<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, Fault> {
-        let text: Option<String> = self.plain(column)?;
-        text.map(|text| text.parse().map_err(|error| self.corrupt(column, &error))).transpose()
+        self.text_if_any(column)?.map(|text| text.parse().map_err(|error| self.corrupt(column, &error))).transpose()
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
-        let text: String = self.plain(column)?;
-        serde_json::from_str(&text).map_err(|error| self.corrupt(column, &error))
+        serde_json::from_str(self.text(column)?).map_err(|error| self.corrupt(column, &error))
     }
 
     /// One of a fixed set of words, spelt as in the core's JSON.
     fn word<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
-        let word = Value::String(self.plain(column)?);
-        serde_json::from_value(word).map_err(|error| self.corrupt(column, &error))
+        let word = T::deserialize(self.text(column)?.into_deserializer());
+        word.map_err(|error: de::value::Error| self.corrupt(column, &error))
     }
 
     fn corrupt(&self, column: &str, problem: &dyn Display) -> Fault {
@@ -100,37 +112,54 @@ impl<'r> Fields<'r> {
     }
 }
 
-/// `reads::HOSTS` selects the columns.
+/// A host with the one address that its row has; `reads::HOSTS` selects the columns.
 pub(super) fn host(row: &Row<'_>) -> Result<HostRecord, Fault> {
     let fields = Fields::of("hosts", row);
-    let host = Host {
+    let mut host = Host {
         id: fields.id("id", HostId::from_bytes)?,
         name: fields.parsed("name")?,
-        macs: macs(&fields)?,
+        macs: vec![],
         server_type: fields.parsed("server_type")?,
         address: fields.parsed_if_any("address")?,
         hardware_id: fields.parsed_if_any("hardware_id")?,
         last_ready_at: fields.time_if_any("last_ready_at")?,
         registered_at: fields.time("registered_at")?,
     };
-    Ok(HostRecord { host, state: fields.json("state")?, revision: Revision(fields.count("revision")?) })
+    let (state, revision) = (fields.json("state")?, Revision(fields.count("revision")?));
+    host.macs.extend(fields.parsed_if_any::<MacAddr>("mac")?);
+    Ok(HostRecord { host, state, revision })
 }
 
 /// A phase and how many hosts are in it.
 pub(super) fn phase_count(row: &Row<'_>) -> Result<(Phase, u64), Fault> {
     let fields = Fields::of("hosts", row);
-    let name: String = fields.plain("phase")?;
+    let name = fields.text("phase")?;
     let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == name);
     let phase = phase.ok_or_else(|| fields.corrupt("phase", &format!("{name} is no phase")))?;
     Ok((phase, fields.count("hosts")?))
 }
 
-/// Addresses divided by spaces, as the SQL puts them together.
-fn macs(fields: &Fields<'_>) -> Result<Vec<MacAddr>, Fault> {
-    let text: Option<String> = fields.plain("macs")?;
-    let parsed: Result<_, <MacAddr as FromStr>::Err> =
-        text.as_deref().unwrap_or_default().split_ascii_whitespace().map(str::parse).collect();
-    parsed.map_err(|error| fields.corrupt("macs", &error))
+/// What is put together from several rows, one for each of a host's addresses.
+pub(super) trait Addressed {
+    fn macs(&mut self) -> &mut Vec<MacAddr>;
+}
+
+impl Addressed for HostRecord {
+    fn macs(&mut self) -> &mut Vec<MacAddr> {
+        &mut self.host.macs
+    }
+}
+
+impl Addressed for Known {
+    fn macs(&mut self) -> &mut Vec<MacAddr> {
+        &mut self.macs
+    }
+}
+
+/// The address that such a row ends with.
+pub(super) fn last_mac(row: &Row<'_>) -> Result<Option<MacAddr>, Fault> {
+    let fields = Fields { next: Cell::new(row.as_ref().column_count() - 1), ..Fields::of("hosts", row) };
+    fields.parsed_if_any("mac")
 }
 
 /// What a change of a host is checked against.
@@ -140,9 +169,11 @@ pub(super) struct Known {
     pub(super) macs: Vec<MacAddr>,
 }
 
+/// With the one address that its row has.
 pub(super) fn known(row: &Row<'_>) -> Result<Known, Fault> {
-    let fields = Fields::of("hosts", row);
-    Ok(Known { revision: Revision(fields.count("revision")?), name: fields.plain("name")?, macs: macs(&fields)? })
+    let fields = Fields::behind_key("hosts", row);
+    let (revision, name) = (Revision(fields.count("revision")?), fields.plain("name")?);
+    Ok(Known { revision, name, macs: fields.parsed_if_any("mac")?.into_iter().collect() })
 }
 
 pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {
@@ -151,7 +182,7 @@ pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {
         id: fields.id("id", OperationId::from_bytes)?,
         host: fields.id("host", HostId::from_bytes)?,
         image: fields.id("image", ImageId::from_bytes)?,
-        server_type: fields.json("server_type")?,
+        server_type: Arc::new(fields.json("server_type")?),
         token: fields.parsed("token")?,
         public_key: fields.parsed("public_key")?,
         started_at: fields.time("started_at")?,
@@ -159,7 +190,7 @@ pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {
 }
 
 pub(super) fn artefact(row: &Row<'_>) -> Result<Artefact, Fault> {
-    let fields = Fields::of("artefacts", row);
+    let fields = Fields::behind_key("artefacts", row);
     Ok(Artefact { kind: fields.word("kind")?, text: fields.plain("text")?, at: fields.time("at")? })
 }
 

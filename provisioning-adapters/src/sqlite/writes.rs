@@ -129,7 +129,7 @@ fn write_macs(tx: &Connection, host: &Host) -> Result<(), Fault> {
 
 fn refuse_taken_mac(tx: &Connection, mac: MacAddr) -> Result<(), Fault> {
     let owner = one(tx, "SELECT mac, host FROM host_macs WHERE mac = ?1", [mac.to_string()], |row| {
-        Fields::of("host_macs", row).id("host", HostId::from_bytes)
+        Fields::behind_key("host_macs", row).id("host", HostId::from_bytes)
     })?;
     match owner {
         Some(by) => Err(StoreError::MacTaken { mac, by }.into()),
@@ -144,7 +144,7 @@ fn write_operation(tx: &Connection, operation: &Operation) -> Result<(), Fault> 
         operation.id.as_bytes(),
         operation.host.as_bytes(),
         operation.image.as_bytes(),
-        serde_json::to_string(&operation.server_type)?,
+        serde_json::to_string(&*operation.server_type)?,
         operation.token.expose(),
         operation.public_key.as_str(),
         operation.started_at.as_millis(),

@@ -1,6 +1,7 @@
 //! Hosts, operations and what belongs to them, by number: for the suites, and for an adapter's own tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::machine::{Contact, EventKind, HostState, JoinStep, Leg, Phase, Run, WorkKind};
 use crate::model::{
@@ -68,14 +69,14 @@ pub fn operation(n: u8, host: u8, image: u8) -> Made<Operation> {
         id: operation_id(n),
         host: host_id(host),
         image: image_id(image),
-        server_type: ServerType {
+        server_type: Arc::new(ServerType {
             key: "even".parse()?,
             display_name: "Even \"numbers\"".to_owned(),
             disk: DiskSetup::new(selection, Filesystem::Ext4(LvmOptions::default()))?,
             management_nic: Some("eno1".parse()?),
             gpu: None,
             hostname_prefix: Some("pve".parse()?),
-        },
+        }),
         token: BootToken::new(operation_id(n), [n; 16]),
         public_key: PUBLIC_KEY.parse()?,
         started_at: at(u32::from(n)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -260,17 +261,17 @@ impl BtrfsRaid {
 /// and `/dev/disk/by-id/…` none: only names of disks it can partition are accepted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct DiskName(Box<str>);
+pub struct DiskName(Arc<str>);
 
 /// A udev property's name: `A-Z 0-9 _`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct UdevKey(Box<str>);
+pub struct UdevKey(Arc<str>);
 
 /// A glob over a udev property's value: printable ASCII without quotes and backslashes; not only wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Glob(Box<str>);
+pub struct Glob(Arc<str>);
 
 text_type!(DiskName, DiskFault);
 text_type!(UdevKey, DiskFault);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ impl Dmi {
 /// What tells a machine from all others: DMI uuid or serial; 4-64 of letters, digits and `- _ . :`, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct HardwareId(Box<str>);
+pub struct HardwareId(Arc<str>);
 
 super::name::text_type!(HardwareId, ParseHardwareIdError);
 

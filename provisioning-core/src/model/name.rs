@@ -1,6 +1,7 @@
 //! Names as DNS and the installer allow them.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ macro_rules! text_type {
 
         impl From<$name> for String {
             fn from(value: $name) -> Self {
-                value.0.into()
+                (*value.0).to_owned()
             }
         }
 
@@ -48,22 +49,22 @@ pub(crate) use text_type;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Hostname(Box<str>);
+pub struct Hostname(Arc<str>);
 
 /// A domain: one or more labels joined by dots, in lower case, at most 253 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Domain(Box<str>);
+pub struct Domain(Arc<str>);
 
 /// A host's full name: a [`Hostname`] and a [`Domain`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Fqdn(Box<str>);
+pub struct Fqdn(Arc<str>);
 
 /// The key of a server type: 1-63 of `a-z 0-9 - _`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct ServerTypeKey(Box<str>);
+pub struct ServerTypeKey(Arc<str>);
 
 text_type!(Hostname, ParseNameError);
 text_type!(Domain, ParseNameError);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +26,7 @@ use super::name::{Domain, ParseNameError, text_type};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct BaseUrl(Box<str>);
+pub struct BaseUrl(Arc<str>);
 
 text_type!(BaseUrl, ParseUrlError);
 
@@ -111,7 +112,7 @@ pub enum ParseUrlError {
 /// An existing member of the cluster: an IP address or a DNS name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct MemberAddr(Box<str>);
+pub struct MemberAddr(Arc<str>);
 
 text_type!(MemberAddr, ParseNameError);
 
@@ -206,7 +207,7 @@ pub struct ParseFingerprintError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct SshPublicKey(Box<str>);
+pub struct SshPublicKey(Arc<str>);
 
 text_type!(SshPublicKey, ParseKeyError);
 

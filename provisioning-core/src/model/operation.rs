@@ -1,5 +1,7 @@
 //! One try to bring a host to ready.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{HostId, ImageId, OperationId};
@@ -18,7 +20,7 @@ pub struct Operation {
     /// The image that is installed.
     pub image: ImageId,
     /// The server type as it was when the operator confirmed.
-    pub server_type: ServerType,
+    pub server_type: Arc<ServerType>,
     /// What machines show to be served. Not serialised: a store keeps it in a column of its own.
     pub token: BootToken,
     /// The one-time key's public half; the private one lies sealed in the vault.

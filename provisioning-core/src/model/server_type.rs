@@ -1,5 +1,7 @@
 //! Hardware classes: what hosts of one kind have in common.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::disk::DiskSetup;
@@ -26,7 +28,7 @@ pub struct ServerType {
 /// A network interface's kernel name: 1-15 of letters, digits, `.`, `_`, `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct NicName(Box<str>);
+pub struct NicName(Arc<str>);
 
 super::name::text_type!(NicName, ParseNicError);
 

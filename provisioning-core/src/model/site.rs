@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,22 +91,22 @@ pub enum JoinSecret {
 /// An ISO 3166 alpha-2 code in lower case, the only form that the installer takes (`reference/answer-file.md`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct CountryCode(Box<str>);
+pub struct CountryCode(Arc<str>);
 
 /// A time zone as zone.tab has it (`Europe/Vienna`), or `UTC`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Timezone(Box<str>);
+pub struct Timezone(Arc<str>);
 
 /// One of the installer's keyboard layouts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Keyboard(Box<str>);
+pub struct Keyboard(Arc<str>);
 
 /// A mail address that the installer accepts: `NAME@DOMAIN`, not below `.invalid`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct MailAddress(Box<str>);
+pub struct MailAddress(Arc<str>);
 
 text_type!(CountryCode, ParseSiteError);
 text_type!(Timezone, ParseSiteError);

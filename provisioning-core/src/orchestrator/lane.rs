@@ -112,6 +112,15 @@ impl Orchestrator {
         Ok(())
     }
 
+    /// The join queue if one of these hosts waits in it; else an empty one, and nothing is read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn join_queue_of(&self, records: &[HostRecord]) -> Result<JoinQueue, StoreError> {
+        let is_any_queued = records.iter().any(|record| place_in_lane(record) == Some(Place::Queued));
+        if is_any_queued { self.join_queue().await } else { Ok(JoinQueue::default()) }
+    }
+
     /// Who joins now, and who waits for that.
     ///
     /// # Errors

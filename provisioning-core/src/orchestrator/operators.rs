@@ -1,5 +1,7 @@
 //! What operators ask for: register, edit, remove, start, cancel, resume.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::Orchestrator;
@@ -213,7 +215,7 @@ impl Orchestrator {
             id,
             host: record.host.id,
             image,
-            server_type,
+            server_type: Arc::new(server_type),
             token: BootToken::new(id, self.ports.entropy.bytes()),
             public_key: key.public,
             started_at: self.ports.clock.now(),

@@ -208,7 +208,7 @@ impl Orchestrator {
             ip: contact.address.ok_or_else(|| unexpected("the host never told its address"))?,
             macs: record.host.macs.clone(),
             server_type: record.host.server_type.clone(),
-            gpu: self.operation(operation).await?.server_type.gpu,
+            gpu: self.operation(operation).await?.server_type.gpu.clone(),
         };
         match self.ports.inventory.register(&entry).await {
             Ok(()) => Ok(Done::Event(EventKind::StepDone { step: JoinStep::Register })),

@@ -41,8 +41,6 @@ const TOLD_ELSEWHERE: [&str; 2] = [BOOT_SERVER, SERVER_TYPES];
 const BOOT_SERVER: &str = "boot_server";
 /// The check of the server types.
 const SERVER_TYPES: &str = "server_types";
-/// The check of the orchestrator's loop.
-const LOOP: &str = "loop";
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -105,11 +103,6 @@ impl Report {
         self
     }
 
-    /// Whether the orchestrator's loop hangs.
-    pub fn is_stuck(&self) -> bool {
-        self.checks.iter().any(|check| check.name == LOOP && check.state == CheckState::Failed)
-    }
-
     /// The first thing that keeps the server from its work, in words.
     pub fn first_failure(&self) -> Option<String> {
         let failed = self.checks.iter().find(|check| check.state == CheckState::Failed)?;
@@ -128,10 +121,25 @@ impl Report {
 }
 
 /// Looks at what the server needs, and remembers for a moment what it found.
-#[derive(Default)]
 pub struct HealthChecks {
     surroundings: OnceLock<Surroundings>,
     last: Mutex<Option<(Instant, Report)>>,
+    pulse: Mutex<Pulse>,
+}
+
+/// Whether the orchestrator's loop turns.
+struct Pulse {
+    beats: bool,
+    /// How long that is good for.
+    until: Instant,
+}
+
+impl Default for HealthChecks {
+    fn default() -> Self {
+        // A server that has just begun is not stuck, however long its first turn takes: that one reads all hosts.
+        let pulse = Pulse { beats: true, until: Instant::now() + ANSWER_MAX };
+        Self { surroundings: OnceLock::new(), last: Mutex::default(), pulse: Mutex::new(pulse) }
+    }
 }
 
 /// What of the server's surroundings is looked at beside what the handlers share; all of it may be absent.
@@ -165,6 +173,16 @@ impl HealthChecks {
         report
     }
 
+    /// Whether the orchestrator's loop turns, or did a few seconds ago. Waits for nothing else: a disk that hangs is
+    /// no reason to restart the server.
+    pub async fn is_alive(&self, app: &App) -> bool {
+        let mut pulse = self.pulse.lock().await;
+        if pulse.until <= Instant::now() {
+            *pulse = Pulse::take(app).await;
+        }
+        pulse.beats
+    }
+
     /// Keeps the pages told, and the log of what has changed, for as long as it is polled.
     pub async fn watch(&self, app: &App) {
         let mut known: Vec<Check> = vec![];
@@ -187,7 +205,10 @@ impl HealthChecks {
     async fn look(&self, app: &App) -> Vec<Check> {
         let nothing = Surroundings::default();
         let surroundings = self.surroundings.get().unwrap_or(&nothing);
-        let mut checks = vec![stopping(app), looping(app).await, store(app, surroundings.probe.as_deref()).await];
+        let pulse = Pulse::take(app).await;
+        let looping = looping(pulse.beats);
+        *self.pulse.lock().await = pulse;
+        let mut checks = vec![stopping(app), looping, store(app, surroundings.probe.as_deref()).await];
         checks.extend(boot_server(app));
         checks.push(image(app).await);
         if let Some(data_dir) = surroundings.data_dir.clone() {
@@ -235,15 +256,24 @@ fn stopping(app: &App) -> Check {
     ok("serving")
 }
 
-async fn looping(app: &App) -> Check {
-    match timeout(ANSWER_MAX, app.orchestrator.turned()).await {
-        Ok(()) => ok(LOOP),
-        Err(_) => failed(
-            LOOP,
-            format!("the orchestrator has made no turn for {ANSWER_MAX:?}: no deadline and no work is looked at"),
-            "see the log for what it waits for; a restart loses nothing",
-        ),
+impl Pulse {
+    /// Asks the loop for a turn.
+    async fn take(app: &App) -> Self {
+        let beats = timeout(ANSWER_MAX, app.orchestrator.turned()).await.is_ok();
+        Self { beats, until: Instant::now() + GOOD_FOR }
     }
+}
+
+fn looping(beats: bool) -> Check {
+    const NAME: &str = "loop";
+    if beats {
+        return ok(NAME);
+    }
+    failed(
+        NAME,
+        format!("the orchestrator has made no turn for {ANSWER_MAX:?}: no deadline and no work is looked at"),
+        "see the log for what it waits for; a restart loses nothing",
+    )
 }
 
 async fn store(app: &App, probe: Option<&dyn Bookmarks>) -> Check {

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use provisioning_core::machine::Phase;
 use provisioning_core::model::{HardwareId, Hostname, ImageId, MacAddr, ServerTypeKey};
-use provisioning_core::orchestrator::{AddressEdit, HostEdit, NewHost};
-use provisioning_core::ports::{HostFilter, HostRecord};
+use provisioning_core::orchestrator::{AddressEdit, HostEdit, JoinQueue, NewHost};
+use provisioning_core::ports::{HostFilter, HostRecord, Work};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -111,11 +111,29 @@ async fn list(State(app): State<Arc<App>>, uri: Uri, mut params: Params) -> Resu
     let filter = HostFilter { phase, server_type, text, after, limit: Some(limit + 1) };
     let mut records = store.hosts(&filter).await?;
     let next = cut(&mut records, limit, |record| record.host.name.clone());
-    let work = store.work().await?;
-    let queue = app.orchestrator.join_queue().await?;
-    let view = |record: &HostRecord| app.host_view(record, &work).in_lane(queue.place_of(record.host.id));
-    let hosts = records.iter().map(view).collect();
+    let viewer = Viewer::of(&app, &records).await?;
+    let hosts = records.iter().map(|record| viewer.view(record)).collect();
     Ok(page(&uri, next.clone().as_deref(), &HostPage { hosts, next, seq }))
+}
+
+/// Shows hosts with what is owed for them and whom they wait behind.
+struct Viewer<'a> {
+    app: &'a App,
+    work: Vec<Work>,
+    queue: JoinQueue,
+}
+
+impl<'a> Viewer<'a> {
+    /// For `records`; reads no more than concerns one of them.
+    async fn of(app: &'a App, records: &[HostRecord]) -> Result<Self, Problem> {
+        let is_any_running = records.iter().any(|record| record.state.running().is_some());
+        let work = if is_any_running { app.orchestrator.store().work().await? } else { vec![] };
+        Ok(Self { app, work, queue: app.orchestrator.join_queue_of(records).await? })
+    }
+
+    fn view(&self, record: &HostRecord) -> HostView {
+        self.app.host_view(record, &self.work).in_lane(self.queue.place_of(record.host.id))
+    }
 }
 
 /// Register a host.
@@ -182,9 +200,7 @@ fn macs(fields: &mut Fields, needed: bool) -> Option<Vec<MacAddr>> {
 )]
 async fn show(State(app): State<Arc<App>>, Segment(host): Segment) -> Result<Response, Problem> {
     let record = app.host(&host).await?;
-    let work = app.orchestrator.store().work().await?;
-    let queue = app.orchestrator.join_queue().await?;
-    let view = app.host_view(&record, &work).in_lane(queue.place_of(record.host.id));
+    let view = Viewer::of(&app, std::slice::from_ref(&record)).await?.view(&record);
     Ok(tagged(&record, view))
 }
 
@@ -330,7 +346,7 @@ impl App {
     }
 
     /// A host as the API shows it.
-    pub fn host_view(&self, record: &HostRecord, work: &[provisioning_core::ports::Work]) -> HostView {
+    pub fn host_view(&self, record: &HostRecord, work: &[Work]) -> HostView {
         let running = record.state.running();
         let download = running.and_then(|operation| self.downloads.of(operation));
         let place = running.and_then(|operation| self.downloads.place(operation));

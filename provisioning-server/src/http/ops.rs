@@ -32,7 +32,7 @@ pub(super) fn operators_routes() -> OpenApiRouter<Arc<App>> {
     responses((status = 200, description = "It does", body = String, content_type = "text/plain")),
     extensions(("x-problems" = json!(["try-later"]))))]
 async fn alive(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    if *app.stopping.borrow() || !app.health.report(&app).await.is_stuck() {
+    if *app.stopping.borrow() || app.health.is_alive(&app).await {
         return Ok("ok\n");
     }
     let problem = Problem::new(Kind::TryLater, "the orchestrator makes no turn");

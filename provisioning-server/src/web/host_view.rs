@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use provisioning_core::machine::{HostState, JoinStep, Leg, Phase};
+use provisioning_core::machine::{HostState, Phase};
 use provisioning_core::model::{HostId, Timestamp};
 use provisioning_core::orchestrator::{JoinQueue, ServerTypes};
 use provisioning_core::ports::{HostRecord, StoreError, Work};
@@ -103,8 +103,7 @@ impl<'a> Viewer<'a> {
         has_image: bool,
         records: &[HostRecord],
     ) -> Result<Self, StoreError> {
-        let is_any_queued = records.iter().any(|record| is_queued(&record.state));
-        let join_queue = if is_any_queued { web.orchestrator.join_queue().await? } else { JoinQueue::default() };
+        let join_queue = web.orchestrator.join_queue_of(records).await?;
         let is_any_joining = records.iter().any(|record| is_worked_on(record.state.phase()));
         let work = if is_any_joining { web.orchestrator.store().work().await? } else { vec![] };
         Ok(Self { web, now, server_types: web.orchestrator.server_types(), has_image, join_queue, work })
@@ -174,10 +173,6 @@ impl<'a> Viewer<'a> {
 /// Whether work is done for hosts in this phase, which may have to be tried again.
 fn is_worked_on(phase: Phase) -> bool {
     matches!(phase, Phase::FirstBoot | Phase::Joining)
-}
-
-fn is_queued(state: &HostState) -> bool {
-    matches!(state, HostState::Provisioning { leg: Leg::Joining(JoinStep::Join), run } if run.deadline.is_none())
 }
 
 impl DownloadView {

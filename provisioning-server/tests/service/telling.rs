@@ -72,6 +72,12 @@ impl BootServer for Hung {
 }
 
 #[tokio::test]
+async fn a_server_that_has_just_begun_is_alive_before_its_first_turn_has_ended() {
+    let lab = Lab::start_with_boot_server(Arc::new(Hung)).await;
+    assert_eq!(lab.send(lab.request(Method::GET, "/healthz")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_loop_that_hangs_gives_no_sign_of_life() {
     let lab = Lab::start_with_boot_server(Arc::new(Hung)).await;
     let dir = tempfile::tempdir().unwrap();
@@ -84,10 +90,10 @@ async fn a_loop_that_hangs_gives_no_sign_of_life() {
     let said = until(&manager, "STATUS=stuck").await;
     assert!(!said.iter().any(|said| said.starts_with("WATCHDOG")), "{said:?}");
     attending.abort();
-    let alive = lab.send(lab.request(Method::GET, "/healthz")).await;
-    alive.is_problem(503, "try-later", None);
     let ready = lab.get("/readyz").await;
     let checks = ready.body["checks"].as_array().unwrap();
     let stuck = checks.iter().find(|check| check["name"] == "loop").unwrap();
     assert_eq!((stuck["state"].as_str(), ready.status), (Some("failed"), StatusCode::SERVICE_UNAVAILABLE));
+    let alive = lab.send(lab.request(Method::GET, "/healthz")).await;
+    alive.is_problem(503, "try-later", None);
 }

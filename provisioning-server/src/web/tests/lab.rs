@@ -202,7 +202,7 @@ impl Lab {
             id,
             host,
             image: ImageId::from_bytes([9; 16]),
-            server_type: server_type("Compute"),
+            server_type: Arc::new(server_type("Compute")),
             token: BootToken::new(id, [3; 16]),
             public_key: KEY.parse::<SshPublicKey>().unwrap(),
             started_at: self.time(-1200),
