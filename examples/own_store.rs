@@ -56,7 +56,7 @@ impl LogStore {
             match write {
                 Write::Change(change) => drop(index.commit(Change::clone(change)).await?),
                 Write::RemoveHost(id, expected, entry) => index.remove_host(*id, *expected, entry.clone()).await?,
-                Write::Append(entries) => index.append(entries.clone()).await?,
+                Write::Append(entries) => drop(index.append(entries.clone()).await?),
                 Write::Reschedule(work, entry) => drop(index.reschedule(work, entry.clone()).await?),
                 Write::Settle(id, entry) => drop(index.settle(*id, entry.clone()).await?),
                 Write::InsertImage(image, entry) => index.insert_image(image, entry.clone()).await?,
@@ -89,11 +89,11 @@ impl Store for LogStore {
         Ok(())
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
         let mut log = self.log.0.lock().await;
-        self.index.append(entries.clone()).await?;
+        let last = self.index.append(entries.clone()).await?;
         log.push(Write::Append(entries));
-        Ok(())
+        Ok(last)
     }
 
     async fn reschedule(&self, work: &Work, entry: Option<NewEntry>) -> Result<bool, StoreError> {

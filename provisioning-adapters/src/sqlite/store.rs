@@ -161,8 +161,8 @@ impl Store for SqliteStore {
         self.write(After::Commit, move |tx| writes::remove_host(tx, id, expected, &entry)).await
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
-        self.write_to(Touched::Nothing, move |tx| writes::append(tx, &entries).map(drop)).await
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
+        self.write_to(Touched::Nothing, move |tx| writes::append_and_tell(tx, &entries)).await
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {

@@ -34,12 +34,11 @@ pub(super) fn commit(tx: &Connection, change: &Change) -> Result<Committed, Faul
     for (operation, artefact) in &change.artefacts {
         write_artefact(tx, *operation, artefact)?;
     }
-    let last_seq = append(tx, &change.journal)?;
+    let last_seq = append_and_tell(tx, &change.journal)?;
     strike_off_all(tx, &change.settle)?;
     for work in &change.owe {
         owe(tx, work)?;
     }
-    let last_seq = if let Some(seq) = last_seq { seq } else { reads::last_seq(tx)? };
     Ok(Committed { revision, last_seq })
 }
 
@@ -178,6 +177,14 @@ pub(super) fn append<'a>(
         last = u64::try_from(seq).ok();
     }
     Ok(last)
+}
+
+/// The same; the place of the last entry of all.
+pub(super) fn append_and_tell(tx: &Connection, entries: &[NewEntry]) -> Result<u64, Fault> {
+    match append(tx, entries)? {
+        Some(last) => Ok(last),
+        None => reads::last_seq(tx),
+    }
 }
 
 fn owe(tx: &Connection, work: &Work) -> Result<(), Fault> {

@@ -47,9 +47,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
-        self.rows().append(entries);
-        Ok(())
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        rows.append(entries);
+        Ok(rows.last_seq())
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {

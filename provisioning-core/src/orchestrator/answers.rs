@@ -231,8 +231,7 @@ impl Orchestrator {
                 Err(error) => return Err(error),
             }
         }
-        self.ports.store.append(vec![entry]).await?;
-        self.heed_store().await
+        self.write_down(vec![entry]).await
     }
 }
 

@@ -127,8 +127,7 @@ impl Orchestrator {
         if !self.damper.lets_through(host, kind, at) {
             return Ok(false);
         }
-        self.ports.store.append(entries.into_iter().collect()).await?;
-        self.heed_store().await?;
+        self.write_down(entries.into_iter().collect()).await?;
         Ok(true)
     }
 

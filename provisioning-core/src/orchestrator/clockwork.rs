@@ -110,9 +110,8 @@ impl Orchestrator {
         let sweep = self.sweep_vault().await;
         let discovered = self.write_discovered().await;
         let boot = self.sync_boot(&mut jobs.plan_rests_until).await?;
-        self.expire_overdue().await?;
+        let deadline = self.expire_overdue().await?;
         let work = self.spawn_due(jobs).await?;
-        let deadline = self.ports.store.next_deadline().await?;
         Ok([sweep, discovered, boot, work, deadline].into_iter().flatten().min())
     }
 
@@ -176,11 +175,13 @@ impl Orchestrator {
         Ok(Some(at + AFTER_TROUBLE))
     }
 
-    async fn expire_overdue(&self) -> Result<(), StoreError> {
-        let overdue = self.ports.store.overdue(self.ports.clock.now()).await?;
-        if overdue.is_empty() {
-            return Ok(());
+    /// Ends what is overdue; tells when the next deadline is. One that is set after this look rings the bell.
+    async fn expire_overdue(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (next, now) = (self.ports.store.next_deadline().await?, self.ports.clock.now());
+        if next.is_none_or(|next| next > now) {
+            return Ok(next);
         }
+        let overdue = self.ports.store.overdue(now).await?;
         let work = self.ports.store.work().await?;
         for host in overdue {
             let Some(record) = self.ports.store.host(host).await? else { continue };
@@ -190,7 +191,7 @@ impl Orchestrator {
             let event = EventKind::Expired { last_error }.of(operation);
             self.apply(host, &event, Source::Provisioning, &Along::default()).await?;
         }
-        Ok(())
+        self.ports.store.next_deadline().await
     }
 
     /// Starts what is due, stops what is no longer owed; tells when the next work is due.

@@ -71,8 +71,7 @@ impl Orchestrator {
         let text = format!("the clock was set {direction} by {seconds} s: {moved} deadlines were moved along");
         let what = Happening::Warning { text };
         let entry = NewEntry { at: now, host: None, operation: None, source: Source::Provisioning, what };
-        self.ports.store.append(vec![entry]).await?;
-        self.heed_store().await
+        self.write_down(vec![entry]).await
     }
 
     /// Work that was put off until a time of the clock before would wait for as long as the clock went back.

@@ -40,7 +40,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::machine::Policy;
 use crate::model::{CertFingerprint, OperationId, ServerType, ServerTypeKey, Site};
-use crate::ports::{BootServer, Clock, ClusterMember, Entropy, Inventory, Power, RemoteShell, Store, Vault};
+use crate::ports::{
+    BootServer, Clock, ClusterMember, Entropy, Inventory, NewEntry, Power, RemoteShell, Store, StoreError, Vault,
+};
 
 pub use answers::{AnswerRequest, ServedAnswer};
 pub use error::{AnswerRefusal, OperatorError, ReportRefusal, TokenError};
@@ -172,9 +174,19 @@ impl Orchestrator {
         &self.policy
     }
 
+    /// Writes journal entries that change no row.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn write_down(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+        let last = self.ports.store.append(entries).await?;
+        self.heard_of(last);
+        Ok(())
+    }
+
     /// Tells the clockwork and all feeds that something was written behind the orchestrator's back, such as an
     /// image's journal entry.
-    pub async fn heed_store(&self) -> Result<(), crate::ports::StoreError> {
+    pub async fn heed_store(&self) -> Result<(), StoreError> {
         let last = self.ports.store.last_seq().await?;
         self.heard_of(last);
         Ok(())

@@ -166,8 +166,7 @@ impl Orchestrator {
     /// What the store says.
     pub async fn audit(&self, host: Option<HostId>, record: AuditRecord) -> Result<(), StoreError> {
         let entry = NewEntry { host, ..self.site_entry(Happening::Audited(record)) };
-        self.ports.store.append(vec![entry]).await?;
-        self.heed_store().await
+        self.write_down(vec![entry]).await
     }
 
     /// Starts an operation: makes its token and its one-time key, and arms the host.

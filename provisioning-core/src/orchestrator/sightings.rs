@@ -59,8 +59,7 @@ impl Orchestrator {
                     source: Source::BootServer,
                     what: Happening::Sighted { mac, address, what },
                 };
-                self.ports.store.append(vec![entry]).await?;
-                self.heed_store().await
+                self.write_down(vec![entry]).await
             }
             None => self.discovered_now(mac, glimpse).await,
         }

@@ -182,7 +182,7 @@ pub struct Pruned {
 ///   operation, with `BadChange`.
 /// - `an_id_is_given_once`: an operation or image whose id is taken is refused with `BadChange`.
 /// - `the_journal_keeps_the_order_of_commits`: places rise, entries of one commit are neighbours in their order,
-///   no place is given twice, not even after entries' hosts are removed.
+///   no place is given twice, not even after entries' hosts are removed. `commit` and `append` tell the last one.
 /// - `a_reader_never_skips_an_entry`: once an entry is visible, none with a smaller place appears later.
 /// - `entries_are_found_by_host_and_operation`: the filters of a query, alone and together.
 /// - `audited_entries_are_found_by_themselves`: and any query's from either end, between two places.
@@ -215,8 +215,8 @@ pub trait Store: Send + Sync {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError>;
     /// Removes a host at a revision, and writes `entry`.
     async fn remove_host(&self, id: HostId, expected: Revision, entry: NewEntry) -> Result<(), StoreError>;
-    /// Writes journal entries that change no row.
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError>;
+    /// Writes journal entries that change no row; the place of the last entry of all.
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError>;
 
     /// A host by id.
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError>;

@@ -152,13 +152,13 @@ impl Store for BrokenStore {
         Ok(())
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
         if self.has(Fault::TearsAppendsApart) {
             for entry in entries {
                 self.inner.append(vec![entry]).await?;
                 tokio::task::yield_now().await;
             }
-            return Ok(());
+            return self.inner.last_seq().await;
         }
         self.inner.append(entries).await
     }

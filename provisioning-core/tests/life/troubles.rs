@@ -262,7 +262,7 @@ async fn an_entry_that_rang_no_bell_is_read_all_the_same() {
     let waiting = async { feed.next().await.expect("memory") };
     let write = async { lab.store.append(vec![entry.clone()]).await.expect("memory") };
     let within = Duration::from_secs(60);
-    let (read, ()) = tokio::join!(tokio::time::timeout(within, waiting), write);
+    let (read, _) = tokio::join!(tokio::time::timeout(within, waiting), write);
     assert_eq!(read.expect("within a minute")[0].what, entry.what);
 }
 

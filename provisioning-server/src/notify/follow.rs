@@ -142,12 +142,10 @@ impl Notify {
         let what = Happening::Warning { text };
         let at = orchestrator.now();
         let warning = NewEntry { at, host: None, operation: None, source: Source::Provisioning, what };
-        if let Err(error) = orchestrator.store().append(vec![warning]).await {
+        if let Err(error) = orchestrator.write_down(vec![warning]).await {
             tracing::warn!(%error, service = %target.name, "events are dropped, which the journal could not be told");
             return false;
         }
-        // Whoever is not rung for looks by himself after a while.
-        orchestrator.heed_store().await.ok();
         true
     }
 

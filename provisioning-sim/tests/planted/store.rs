@@ -134,7 +134,7 @@ impl Store for BrokenStore {
         self.inner.remove_host(id, expected, entry).await
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
         self.inner.append(entries).await
     }
 

@@ -19,7 +19,7 @@ pub async fn the_journal_keeps_the_order_of_commits(fixture: &impl StoreFixture)
     change.journal = vec![entry(Some(1), None, "a"), entry(Some(1), None, "b")];
     assert_eq!(store.commit(change).await?.last_seq, 2);
     assert_eq!(store.commit(Change::to(host(2)?, HostState::Registered, None)).await?.last_seq, 2);
-    store.append(vec![entry(None, None, "c"), entry(None, None, "d")]).await?;
+    assert_eq!(store.append(vec![entry(None, None, "c"), entry(None, None, "d")]).await?, 4);
     store.remove_host(host_id(1), Revision(1), entry(Some(1), None, "e")).await?;
     let store = fixture.reopen(store).await;
     store.append(vec![entry(None, None, "f")]).await?;

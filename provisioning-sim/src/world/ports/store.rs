@@ -79,7 +79,7 @@ impl Store for WorldStore {
         self.write(self.inner().remove_host(id, expected, entry)).await
     }
 
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
         self.write(self.inner().append(entries)).await
     }
 
