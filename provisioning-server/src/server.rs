@@ -318,13 +318,14 @@ async fn watch_health(app: Arc<App>) {
     }
 }
 
-/// Tells all event streams what happens until the server stops.
+/// Tells all event streams what happens until the server stops, and then ends them.
 async fn tell_subscribers(app: Arc<App>) {
     tokio::select! {
         biased;
         () = stopped(app.stopping.clone()) => {}
         () = app.hub.run(&app) => {}
     }
+    app.hub.close();
 }
 
 /// Tells services of events until the server stops. What is under way then is repeated by the next start.

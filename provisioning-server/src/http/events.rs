@@ -23,7 +23,6 @@ use tokio::time::sleep;
 use super::App;
 use super::body::Params;
 use super::hub::{AFTER_TROUBLE, FULL_READ, FleetReader, Piece, Taken, fleet_frame, write_frames, write_progress};
-use super::listen::stopped;
 use super::metrics::Subscriber;
 use super::problem::Problem;
 
@@ -50,7 +49,7 @@ pub(super) async fn stream(app: &Arc<App>, headers: &HeaderMap, mut params: Para
     let reader = Reader::new(app, after.min(last), with_fleet);
     let frames = stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
     let frames = stream::once(async move { Bytes::from_static(hello.as_bytes()) }).chain(frames);
-    let body = Body::from_stream(frames.take_until(Box::pin(stopped(app.stopping.clone()))).map(Ok::<_, Infallible>));
+    let body = Body::from_stream(frames.map(Ok::<_, Infallible>));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -82,9 +81,12 @@ impl Reader {
         Self { app, pieces, seen, wanted, fleet, owes_fleet: with_fleet, owes_progress: false, _counted: counted }
     }
 
-    /// What to send next; `None` when there will be nothing any more.
+    /// What to send next; `None` when there will be nothing any more, since the server stops.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.pieces.is_closed() {
+                return None;
+            }
             match self.owed().await {
                 Ok(Some(bytes)) => return Some(bytes),
                 Ok(None) => {}

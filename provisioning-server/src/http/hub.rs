@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -87,7 +87,8 @@ impl Piece {
 /// See the file's first line.
 #[derive(Debug)]
 pub struct Hub {
-    pieces: broadcast::Sender<Piece>,
+    /// `None` once it is closed.
+    pieces: RwLock<Option<broadcast::Sender<Piece>>>,
     /// The journal's place up to which pieces were made.
     told: AtomicU64,
     /// How many subscribers want to know how the fleet stands: without any it is not counted.
@@ -107,7 +108,7 @@ impl Drop for FleetReader {
 impl Default for Hub {
     fn default() -> Self {
         let (pieces, _) = broadcast::channel(KEPT_MAX);
-        Self { pieces, told: AtomicU64::new(0), fleet_readers: Arc::default() }
+        Self { pieces: RwLock::new(Some(pieces)), told: AtomicU64::new(0), fleet_readers: Arc::default() }
     }
 }
 
@@ -116,8 +117,24 @@ impl Hub {
     /// place and not behind that one is in no piece that it will get.
     pub(super) fn subscribe(&self) -> (broadcast::Receiver<Piece>, u64) {
         // In this order: a piece that is made in between is both counted and received.
-        let pieces = self.pieces.subscribe();
+        let pieces = match &*self.pieces() {
+            Some(pieces) => pieces.subscribe(),
+            None => broadcast::channel(1).1,
+        };
         (pieces, self.told.load(Ordering::Acquire))
+    }
+
+    /// Ends all subscriptions, and those to come: the server stops.
+    pub fn close(&self) {
+        *self.pieces.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn pieces(&self) -> RwLockReadGuard<'_, Option<broadcast::Sender<Piece>>> {
+        self.pieces.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribers(&self) -> usize {
+        self.pieces().as_ref().map_or(0, broadcast::Sender::receiver_count)
     }
 
     /// Lets the pieces tell how the fleet stands.
@@ -168,7 +185,7 @@ impl Hub {
             piece.fleet = fleet.news(app).await;
             at = piece.upto;
             if self.tell(piece) && !is_full {
-                let is_crowd = self.pieces.receiver_count() >= CROWD;
+                let is_crowd = self.subscribers() >= CROWD;
                 sleep(if is_crowd { GATHERED_FOR_CROWD } else { GATHERED }).await;
             }
         }
@@ -179,7 +196,7 @@ impl Hub {
         if let Some(last) = entries.last() {
             piece.upto = last.seq;
         }
-        if self.pieces.receiver_count() > 0 {
+        if self.subscribers() > 0 {
             write_frames(&mut piece.journal, entries);
         }
     }
@@ -191,8 +208,10 @@ impl Hub {
         if draft.is_empty() {
             return false;
         }
-        // An error means that nobody listens.
-        self.pieces.send(draft.into_piece()).ok();
+        if let Some(pieces) = &*self.pieces() {
+            // An error means that nobody listens.
+            pieces.send(draft.into_piece()).ok();
+        }
         true
     }
 }
