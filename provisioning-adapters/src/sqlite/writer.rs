@@ -1,7 +1,7 @@
 //! Group commit: writers that wait together share one transaction, and so one fsync.
 //!
-//! The first of them becomes the leader: it takes all that wait, runs each in a savepoint of its own, commits,
-//! and answers each only then. It goes on while more wait, and resigns when none does. The leader runs inside
+//! The first of them becomes the leader: it takes all that wait, runs each in a savepoint of its own (one that is alone
+//! needs none), commits, and answers each only then. It goes on while more wait, and resigns when none does. The leader runs inside
 //! `spawn_blocking` and not on a thread of its own, since under a paused clock tokio would leap over every
 //! time-out while such a thread works.
 //!
@@ -197,14 +197,18 @@ fn answer(batch: Vec<Box<dyn Job>>, failed: Option<&Failed>) {
 
 fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failed> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Who is alone needs no savepoint: the transaction is his.
+    let is_shared = batch.len() > 1;
     for job in batch {
         // Not rusqlite's own, which has SQLite read these words anew for each job.
-        tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+        if is_shared {
+            tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+        }
         let is_kept = job.run(&tx);
-        if !is_kept && !tx.is_autocommit() {
+        if is_shared && !is_kept && !tx.is_autocommit() {
             tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
         }
-        if !tx.is_autocommit() {
+        if is_shared && !tx.is_autocommit() {
             tx.prepare_cached("RELEASE job")?.execute([])?;
         }
         // After some failures of the disk SQLite undoes the whole transaction by itself, and what follows would
@@ -213,6 +217,9 @@ fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(
             let why = "the transaction was undone after a failure of the disk".to_owned();
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why));
             return Err(Failed { error: Arc::new(error), trouble: job.trouble() });
+        }
+        if !is_shared && !is_kept {
+            return Ok(tx.rollback()?);
         }
     }
     Ok(tx.commit()?)

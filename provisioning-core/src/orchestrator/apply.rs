@@ -70,7 +70,7 @@ impl Orchestrator {
             let at = self.ports.clock.now();
             let entry = |what| NewEntry { at, host: Some(host), operation: Some(event.operation), source, what };
             let phase = record.state.phase();
-            match step(&record.state, event, at, &self.policy) {
+            let (what, applied) = match step(&record.state, event, at, &self.policy) {
                 Ok(Outcome::Advanced(transition)) => {
                     let to = transition.next.phase();
                     let moved = entry(Happening::Moved { event: event.kind.clone(), from: phase, to });
@@ -84,7 +84,7 @@ impl Orchestrator {
                             let revision = committed.revision;
                             return Ok(Applied::Moved(Box::new(HostRecord { host: host_now, state, revision })));
                         }
-                        Err(StoreError::Stale { .. }) => {}
+                        Err(StoreError::Stale { .. }) => continue,
                         Err(error) => {
                             // A commit can have been done although it failed: the loop looks for itself.
                             self.ring_for_boot();
@@ -94,19 +94,16 @@ impl Orchestrator {
                 }
                 Ok(Outcome::Ignored(why)) => {
                     tracing::debug!(?why, phase = phase.as_str(), "an event changes nothing");
-                    let what = Happening::EventIgnored { event: event.kind.clone(), why, phase };
-                    let whats = along.notes.iter().cloned().chain([what]);
-                    self.note_all(event.kind.as_str(), Some(host), at, whats.map(entry)).await?;
-                    return Ok(Applied::Ignored);
+                    (Happening::EventIgnored { event: event.kind.clone(), why, phase }, Applied::Ignored)
                 }
                 Err(illegal) => {
                     tracing::debug!(phase = phase.as_str(), "an event is refused: it cannot happen in this phase");
-                    let what = Happening::EventRefused { event: event.kind.clone(), phase };
-                    let whats = along.notes.iter().cloned().chain([what]);
-                    self.note_all(event.kind.as_str(), Some(host), at, whats.map(entry)).await?;
-                    return Ok(Applied::Refused(illegal));
+                    (Happening::EventRefused { event: event.kind.clone(), phase }, Applied::Refused(illegal))
                 }
-            }
+            };
+            let whats = along.notes.iter().cloned().chain([what]);
+            self.note_all(event.kind.as_str(), Some(host), at, whats.map(entry)).await?;
+            return Ok(applied);
         }
     }
 
