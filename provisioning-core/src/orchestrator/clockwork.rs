@@ -36,7 +36,8 @@ const PLAN_RESTS: u32 = 49;
 const PLAN_REST_MAX: Duration = Duration::from_secs(1);
 
 /// A turn reads what is owed and what is overdue, and each commit asks for one: after a turn the loop rests for so many
-/// times as long as that took, so that turns take a twentieth of one core unless very much is owed.
+/// times as long as that took, so that turns take a twentieth of one core unless very much is owed. Work that ends ends
+/// the rest.
 const TURN_RESTS: u32 = 19;
 
 /// But not longer than this: nobody notices it.
@@ -88,6 +89,11 @@ impl Orchestrator {
                 tokio::select! {
                     biased;
                     () = &mut shutdown => break,
+                    // What comes next of a host is not kept waiting: joins go one at a time, a thousand wait for each.
+                    Some(finished) = jobs.set.join_next_with_id() => {
+                        jobs.finish(finished).await;
+                        continue;
+                    }
                     () = tokio::time::sleep(rest) => {}
                 }
             }
