@@ -12,11 +12,13 @@ mod power;
 mod system;
 mod timing;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::http::{Http, HttpError};
@@ -61,6 +63,18 @@ pub struct SimHost {
     old_ipxe: bool,
     installations: u32,
     on_disk: Option<OnDisk>,
+    /// Only to be held.
+    _sshd_port: Option<TcpSocket>,
+}
+
+/// Keeps a port for a listener to come. The system gives it to no request of the machine meanwhile; one that had it would
+/// keep it for a minute after its end, and sshd out.
+fn reserved(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The listener asks for the same: two that do may have the same port, as long as one of them does not listen.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// What an installation left on the disks.
@@ -91,6 +105,8 @@ impl SimHost {
     ) -> Result<(Self, PowerButton), HttpError> {
         // Only a server on this very machine can be reached from a loopback address.
         let near = Url::parse(&spec.server).ok().is_some_and(|url| is_loopback(&url));
+        // When it is taken, sshd will say so itself.
+        let sshd_port = reserved(SocketAddr::new(spec.ip, spec.ssh_port)).ok();
         let http = Http::new(Some(spec.ip).filter(|ip| near && ip.is_loopback()))?;
         let mut dice = Dice::new(spec.seed);
         let old_ipxe = dice.one_in(4);
@@ -107,6 +123,7 @@ impl SimHost {
             old_ipxe,
             installations: 0,
             on_disk: None,
+            _sshd_port: sshd_port,
         };
         Ok((host, button))
     }
@@ -252,5 +269,24 @@ impl Machine for SimHost {
         self.on_disk = Some(OnDisk { fqdn: new.target.fqdn, address, system, first_boot: new.first_boot });
         self.tell(HostEvent::DisksWritten { installations: self.installations });
         keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reserved_port_is_for_a_listener_and_for_no_request() {
+        let ip = Ipv4Addr::new(127, 81, 3, 9);
+        let held = reserved(SocketAddr::from((ip, 0))).unwrap();
+        let address = held.local_addr().unwrap();
+        let request = TcpSocket::new_v4().unwrap();
+        assert_eq!(request.bind(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        TcpListener::bind(address).await.unwrap();
     }
 }
