@@ -11,6 +11,8 @@ mod keeping;
 mod migrations;
 #[path = "sqlite/opening.rs"]
 mod opening;
+#[path = "sqlite/places.rs"]
+mod places;
 #[path = "sqlite/together.rs"]
 mod together;
 #[path = "sqlite/trace.rs"]

@@ -206,9 +206,12 @@ fn copy_rows(tx: &Connection, on_rows: &mut dyn FnMut(u64, u64)) -> Result<(u64,
             }
         }
     }
-    tx.execute_batch(
-        "DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence",
-    )?;
+    // Up to version 6 the journal's places rose by a table of their own.
+    if tx.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'")?.exists([])? {
+        tx.execute_batch(
+            "DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence",
+        )?;
+    }
     for (.., sql) in &others {
         tx.execute_batch(sql)?;
     }

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use provisioning_core::model::Timestamp;
 use provisioning_core::ports::BoxError;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::backup::{BackupError, BackupNote, back_up};
 use super::draft::suffixed;
@@ -16,6 +16,9 @@ use super::schema::{self, Found};
 
 /// How long a connection waits for another process' lock before it says busy.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to rest before trying once more what SQLite does not wait for by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the margin in `sealed_keys` is reckoned with.
 const PAGE_SIZE_BYTES: i64 = 4096;
@@ -203,11 +206,28 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Turns the file's journal into a write-ahead log, if it is none yet; the mode that it has then.
+///
+/// Of several that try to at the same moment SQLite tells all but one that the file is busy, at once: it lets nobody
+/// wait who holds a lock that the other waits for.
+fn become_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        match mode {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            mode => return mode,
+        }
+    }
+}
+
 /// What holds for the connection that writes.
 fn durable(connection: &Connection) -> rusqlite::Result<()> {
     // Heeded only by a file without tables; all others have it already.
     connection.pragma_update(None, "page_size", PAGE_SIZE_BYTES)?;
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    let mode = become_wal(connection)?;
     if mode != "wal" {
         let why = format!("the file system allows the journal mode {mode}, not wal");
         return Err(rusqlite::Error::SqliteFailure(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use super::fault::Fault;
 use super::reads::{self, one};
 use super::rows::Fields;
-use super::writes::{append, number};
+use super::writes::{append_entry, number};
 
 /// Keeps a machine, unless a host has its address.
 pub(super) fn keep(
@@ -30,7 +30,7 @@ pub(super) fn keep(
     let sql = "DELETE FROM discovered WHERE mac IN
         (SELECT mac FROM discovered ORDER BY last_seen DESC, mac DESC LIMIT -1 OFFSET ?1)";
     tx.prepare_cached(sql)?.execute([number(at_most)?])?;
-    append(tx, entry)?;
+    append_entry(tx, entry)?;
     Ok(true)
 }
 

@@ -8,7 +8,9 @@
 //! | `connect`, `schema` | opening the file, settings, tables and migrations |
 //! | `writer` | group commit: one connection, one transaction for all that wait |
 //! | `readers` | a few connections that only read |
+//! | `prepared` | changes as they are given to SQLite, made before the writer is waited for |
 //! | `writes`, `reads`, `rows` | the SQL, and rows to values |
+//! | `places` | which entries of the journal are about which host and operation |
 //! | `pruning` | dropping what is old |
 //! | `backup`, `restore`, `draft` | copies without key material, and the way back |
 //! | `examine` | what is wrong with a file, found out without changing it |
@@ -24,6 +26,8 @@ mod discovered;
 mod draft;
 mod examine;
 mod fault;
+mod places;
+mod prepared;
 mod pruning;
 mod readers;
 mod reads;

@@ -4,6 +4,7 @@ use provisioning_core::ports::{Prune, Pruned};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
+use super::places;
 use super::writes::number;
 
 /// Ids sort by the time they were made, so the greatest of a host is its last.
@@ -39,6 +40,7 @@ fn entries(tx: &Connection, before: i64, at_most: i64) -> Result<usize, Fault> {
         .prepare_cached(&format!("{bounds} ({old})"))?
         .query_row([end, at_most], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(to) = to else { return Ok(0) };
+    places::forget(tx, &old, [end, at_most])?;
     tx.prepare_cached(&format!("DELETE FROM journal WHERE seq IN ({old})"))?.execute([end, at_most])?;
     let sql =
         "INSERT INTO pruned (row, seq) VALUES (1, ?1) ON CONFLICT (row) DO UPDATE SET seq = max(seq, excluded.seq)";

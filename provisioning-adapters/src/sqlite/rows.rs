@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use provisioning_core::machine::Phase;
-use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp};
+use provisioning_core::model::{Artefact, Host, HostId, Image, ImageId, Operation, OperationId, Timestamp};
 use provisioning_core::ports::{HostRecord, JournalEntry, Revision, StoreError, Work, WorkId};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -83,6 +83,12 @@ impl<'r> Fields<'r> {
         self.text(column)?.parse().map_err(|error| self.corrupt(column, &error))
     }
 
+    /// A text that lists some of them, with blanks between.
+    fn listed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Vec<T>, Fault> {
+        let items = self.text(column)?.split_ascii_whitespace().map(str::parse);
+        items.collect::<Result<_, _>>().map_err(|error| self.corrupt(column, &error))
+    }
+
     fn parsed_if_any<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, Fault> {
         self.text_if_any(column)?.map(|text| text.parse().map_err(|error| self.corrupt(column, &error))).transpose()
     }
@@ -112,22 +118,20 @@ impl<'r> Fields<'r> {
     }
 }
 
-/// A host with the one address that its row has; `reads::HOSTS` selects the columns.
+/// A host; `reads::HOST` selects the columns.
 pub(super) fn host(row: &Row<'_>) -> Result<HostRecord, Fault> {
     let fields = Fields::of("hosts", row);
-    let mut host = Host {
+    let host = Host {
         id: fields.id("id", HostId::from_bytes)?,
         name: fields.parsed("name")?,
-        macs: vec![],
+        macs: fields.listed("macs")?,
         server_type: fields.parsed("server_type")?,
         address: fields.parsed_if_any("address")?,
         hardware_id: fields.parsed_if_any("hardware_id")?,
         last_ready_at: fields.time_if_any("last_ready_at")?,
         registered_at: fields.time("registered_at")?,
     };
-    let (state, revision) = (fields.json("state")?, Revision(fields.count("revision")?));
-    host.macs.extend(fields.parsed_if_any::<MacAddr>("mac")?);
-    Ok(HostRecord { host, state, revision })
+    Ok(HostRecord { host, state: fields.json("state")?, revision: Revision(fields.count("revision")?) })
 }
 
 /// A phase and how many hosts are in it.
@@ -139,41 +143,17 @@ pub(super) fn phase_count(row: &Row<'_>) -> Result<(Phase, u64), Fault> {
     Ok((phase, fields.count("hosts")?))
 }
 
-/// What is put together from several rows, one for each of a host's addresses.
-pub(super) trait Addressed {
-    fn macs(&mut self) -> &mut Vec<MacAddr>;
-}
-
-impl Addressed for HostRecord {
-    fn macs(&mut self) -> &mut Vec<MacAddr> {
-        &mut self.host.macs
-    }
-}
-
-impl Addressed for Known {
-    fn macs(&mut self) -> &mut Vec<MacAddr> {
-        &mut self.macs
-    }
-}
-
-/// The address that such a row ends with.
-pub(super) fn last_mac(row: &Row<'_>) -> Result<Option<MacAddr>, Fault> {
-    let fields = Fields { next: Cell::new(row.as_ref().column_count() - 1), ..Fields::of("hosts", row) };
-    fields.parsed_if_any("mac")
-}
-
 /// What a change of a host is checked against.
 pub(super) struct Known {
     pub(super) revision: Revision,
     pub(super) name: String,
-    pub(super) macs: Vec<MacAddr>,
+    pub(super) macs: String,
 }
 
-/// With the one address that its row has.
 pub(super) fn known(row: &Row<'_>) -> Result<Known, Fault> {
     let fields = Fields::behind_key("hosts", row);
     let (revision, name) = (Revision(fields.count("revision")?), fields.plain("name")?);
-    Ok(Known { revision, name, macs: fields.parsed_if_any("mac")?.into_iter().collect() })
+    Ok(Known { revision, name, macs: fields.plain("macs")? })
 }
 
 pub(super) fn operation(row: &Row<'_>) -> Result<Operation, Fault> {

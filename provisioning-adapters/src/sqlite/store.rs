@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::connect::{self, OpenError};
 use super::fault::Fault;
+use super::prepared::{Line, Prepared};
 use super::readers::Readers;
 use super::recall::{Epoch, Recall, Touched};
 use super::seal::SealingKey;
@@ -135,7 +136,7 @@ impl SqliteStore {
     /// Writes what may touch any row.
     pub(super) async fn write<T, F>(&self, after: After, write: F) -> Result<T, StoreError>
     where
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
         self.writer.write(after, Touched::Everything, write).await
@@ -144,7 +145,7 @@ impl SqliteStore {
     /// Writes what touches this much.
     pub(super) async fn write_to<T, F>(&self, touched: Touched, write: F) -> Result<T, StoreError>
     where
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
         self.writer.write(After::Commit, touched, write).await
@@ -154,7 +155,8 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
-        self.write_to(Touched::Host(change.host.id), move |tx| writes::commit(tx, &change)).await
+        let change = Prepared::of(change)?;
+        self.write_to(Touched::Host(change.host()), move |tx| change.write(tx)).await
     }
 
     async fn remove_host(&self, id: HostId, expected: Revision, entry: NewEntry) -> Result<(), StoreError> {
@@ -162,7 +164,8 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, entries: Vec<NewEntry>) -> Result<u64, StoreError> {
-        self.write_to(Touched::Nothing, move |tx| writes::append_and_tell(tx, &entries)).await
+        let lines = Line::all(&entries)?;
+        self.write_to(Touched::Nothing, move |tx| writes::append_and_tell(tx, &lines)).await
     }
 
     async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {

@@ -1,9 +1,11 @@
 //! Group commit: writers that wait together share one transaction, and so one fsync.
 //!
-//! The first of them becomes the leader: it takes all that wait, runs each in a savepoint of its own (one that is alone
-//! needs none), commits, and answers each only then. It goes on while more wait, and resigns when none does. The leader runs inside
-//! `spawn_blocking` and not on a thread of its own, since under a paused clock tokio would leap over every
-//! time-out while such a thread works.
+//! The first of them becomes the leader: it takes all that wait, runs one after the other, commits, and answers each
+//! only then. It goes on while more wait, and resigns when none does. The leader runs inside `spawn_blocking` and not
+//! on a thread of its own, since under a paused clock tokio would leap over every time-out while such a thread works.
+//!
+//! A job that is refused has mostly written nothing by then. When one has, all of them are run once more, each in a
+//! savepoint of its own. So a job's work is done anew from its beginning, maybe more than once, until it is answered.
 //!
 //! A caller that gives up (its future is dropped) takes nothing back: what it has asked for is still done. So a
 //! machine's report is not lost because the machine has closed its connection.
@@ -15,13 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use provisioning_core::ports::{StoreError, WriteTrouble};
-use rusqlite::{Connection, TransactionBehavior, ffi};
+use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::connect::BUSY_TIMEOUT;
 use super::draft::suffixed;
 use super::fault::{Fault, retry, unavailable, write_trouble};
+use super::places;
 use super::recall::{Recall, Touched};
 
 /// So many jobs share a transaction at most; it bounds what one of them waits for.
@@ -103,24 +106,28 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a transaction, and returns after it is on the disk and what it `touched` is no longer kept in
+    /// Runs `work` in a transaction, maybe more than once, and returns after it is on the disk and what it `touched` is no longer kept in
     /// memory. An error of `work` undoes what it did and touches no other job.
     pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, touched: Touched, work: F) -> Result<T, StoreError>
     where
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
         let must_lead = {
             let mut queue = lock(&self.queue);
-            queue.waiting.push(Box::new(Task { work: Some(work), outcome: None, after, touched, caller }));
+            queue.waiting.push(Box::new(Task { work, outcome: None, after, touched, caller }));
             !std::mem::replace(&mut queue.has_leader, true)
         };
         if must_lead {
             let leader = Leader { writer: Some(Arc::clone(self)) };
             drop(spawn_blocking(move || leader.lead()));
         }
-        let outcome = answer.await.unwrap_or_else(|_| Err(unavailable("the writer was broken off")));
+        let outcome = match answer.await {
+            // What the work held is dropped here: the leader shall not spend its time on that.
+            Ok((outcome, _work)) => outcome,
+            Err(_) => Err(unavailable("the writer was broken off")),
+        };
         self.note(&outcome);
         outcome
     }
@@ -195,33 +202,47 @@ fn answer(batch: Vec<Box<dyn Job>>, failed: Option<&Failed>) {
     }
 }
 
+/// Runs all jobs in one transaction; those that are refused take no part in it.
 fn transact(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failed> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Who is alone needs no savepoint: the transaction is his.
-    let is_shared = batch.len() > 1;
-    for job in batch {
-        // Not rusqlite's own, which has SQLite read these words anew for each job.
-        if is_shared {
-            tx.prepare_cached("SAVEPOINT job")?.execute([])?;
-        }
+    for job in &mut *batch {
+        let written = tx.total_changes();
         let is_kept = job.run(&tx);
-        if is_shared && !is_kept && !tx.is_autocommit() {
-            tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
-        }
-        if is_shared && !tx.is_autocommit() {
-            tx.prepare_cached("RELEASE job")?.execute([])?;
-        }
-        // After some failures of the disk SQLite undoes the whole transaction by itself, and what follows would
-        // each be committed alone.
-        if tx.is_autocommit() {
-            let why = "the transaction was undone after a failure of the disk".to_owned();
-            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why));
-            return Err(Failed { error: Arc::new(error), trouble: job.trouble() });
-        }
-        if !is_shared && !is_kept {
-            return Ok(tx.rollback()?);
+        still_open(&tx, &**job)?;
+        if !is_kept && tx.total_changes() != written {
+            tx.rollback()?;
+            return transact_apart(connection, batch);
         }
     }
+    finish(tx)
+}
+
+/// The same, with each job in a savepoint: a job that is refused after it has written something is undone alone. The
+/// other way round costs less, since SQLite copies each page that is written within a savepoint.
+fn transact_apart(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in batch {
+        tx.execute_batch("SAVEPOINT job")?;
+        let is_kept = job.run(&tx);
+        still_open(&tx, &**job)?;
+        tx.execute_batch(if is_kept { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+    }
+    finish(tx)
+}
+
+/// After some failures of the disk SQLite undoes the whole transaction by itself, and what follows would each be
+/// committed alone.
+fn still_open(tx: &Connection, job: &dyn Job) -> Result<(), Failed> {
+    if tx.is_autocommit() {
+        let why = "the transaction was undone after a failure of the disk".to_owned();
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT), Some(why));
+        return Err(Failed { error: Arc::new(error), trouble: job.trouble() });
+    }
+    Ok(())
+}
+
+fn finish(tx: Transaction<'_>) -> Result<(), Failed> {
+    places::keep_up(&tx)?;
     Ok(tx.commit()?)
 }
 
@@ -281,7 +302,7 @@ impl Failed {
 
 /// A piece of work with the one who waits for it.
 trait Job: Send {
-    /// Does the work; whether its changes are to be kept.
+    /// Does the work, from its beginning each time; whether its changes are to be kept.
     fn run(&mut self, tx: &Connection) -> bool;
     fn after(&self) -> After;
     fn touched(&self) -> Touched;
@@ -293,20 +314,20 @@ trait Job: Send {
 }
 
 struct Task<T, F> {
-    work: Option<F>,
+    work: F,
     outcome: Option<Result<T, Fault>>,
     after: After,
     touched: Touched,
-    caller: oneshot::Sender<Result<T, StoreError>>,
+    caller: oneshot::Sender<(Result<T, StoreError>, F)>,
 }
 
 impl<T, F> Job for Task<T, F>
 where
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: Fn(&Connection) -> Result<T, Fault> + Send,
     T: Send,
 {
     fn run(&mut self, tx: &Connection) -> bool {
-        self.outcome = self.work.take().map(|work| work(tx));
+        self.outcome = Some((self.work)(tx));
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -332,7 +353,7 @@ where
             (None, None) => Err(unavailable("the writer did not come to it")),
         };
         // A caller that has gone needs no answer.
-        self.caller.send(answer).ok();
+        self.caller.send((answer, self.work)).ok();
     }
 }
 

@@ -1,45 +1,75 @@
-//! What is changed in the database. Each function runs in a savepoint that an error undoes, so it checks and
-//! writes in whatever order reads best.
+//! What is changed in the database. An error undoes what a function wrote, but at some cost to others that write at
+//! the same time (`writer`): what can be refused is looked at before anything is written.
 
 use provisioning_core::model::{
     Artefact, HardwareId, Host, HostId, Image, ImageId, MacAddr, Operation, OperationId, Timestamp,
 };
 use provisioning_core::ports::{Change, Committed, NewEntry, Revision, StoreError, Work, WorkId};
-use rusqlite::{Connection, ToSql, params, params_from_iter};
-use serde::Serialize;
+use rusqlite::{Connection, params};
 
 use super::discovered;
 use super::fault::Fault;
+use super::prepared::{Line, Prepared};
 use super::reads::{self, one};
 use super::rows::Fields;
 use super::seal::Sealed;
 
 /// Makes a change.
-pub(super) fn commit(tx: &Connection, change: &Change) -> Result<Committed, Fault> {
-    let host = &change.host;
-    let known = reads::known(tx, host.id)?;
-    let revision = next_revision(host.id, known.as_ref().map(|known| known.revision), change.expected)?;
-    if known.as_ref().is_none_or(|known| known.name != host.name.as_str()) {
-        refuse_taken_name(tx, host)?;
-        put_host(tx, change, revision)?;
-    } else {
-        move_host(tx, change, revision)?;
-    }
-    if known.as_ref().is_none_or(|known| known.macs != host.macs) {
-        write_macs(tx, host)?;
-    }
+pub(super) fn commit(tx: &Connection, prepared: &Prepared) -> Result<Committed, Fault> {
+    let change = &prepared.change;
+    let revision = match moved_host(tx, prepared)? {
+        Some(revision) => revision,
+        None => write_host(tx, prepared)?,
+    };
     if let Some(operation) = &change.operation {
         write_operation(tx, operation)?;
     }
     for (operation, artefact) in &change.artefacts {
         write_artefact(tx, *operation, artefact)?;
     }
-    let last_seq = append_and_tell(tx, &change.journal)?;
+    let last_seq = append_and_tell(tx, &prepared.lines)?;
     strike_off_all(tx, &change.settle)?;
     for work in &change.owe {
         owe(tx, work)?;
     }
     Ok(Committed { revision, last_seq })
+}
+
+/// Writes a host that keeps its name and addresses, as nearly every change does, in one statement that looks at no
+/// index but the one on ids. `None` when it is another change, or the row is at another revision.
+fn moved_host(tx: &Connection, prepared: &Prepared) -> Result<Option<Revision>, Fault> {
+    let next = prepared.change.expected.and_then(|expected| expected.0.checked_add(1)).map(Revision);
+    let Some(revision) = next else { return Ok(None) };
+    let sql = "UPDATE hosts SET server_type = ?4, address = ?5, hardware_id = ?6, last_ready_at = ?7,
+            registered_at = ?8, state = ?9, phase = ?10, deadline = ?11, running = ?12, revision = ?13
+        WHERE id = ?1 AND name = ?2 AND macs = ?3 AND revision = ?13 - 1";
+    Ok((execute_with_host(tx, sql, prepared, revision)? == 1).then_some(revision))
+}
+
+/// Writes a host that is new, or has another name or other addresses; or finds out why it may not be written.
+fn write_host(tx: &Connection, prepared: &Prepared) -> Result<Revision, Fault> {
+    let Prepared { change: Change { host, expected, .. }, .. } = prepared;
+    let known = reads::known(tx, host.id)?;
+    let revision = next_revision(host.id, known.as_ref().map(|known| known.revision), *expected)?;
+    if known.as_ref().is_none_or(|known| known.name != host.name.as_str()) {
+        refuse_taken_name(tx, host)?;
+    }
+    for mac in &host.macs {
+        refuse_taken_mac(tx, *mac, host.id)?;
+    }
+    let sql = "INSERT INTO hosts (id, name, macs, server_type, address, hardware_id, last_ready_at, registered_at, state,
+                                  phase, deadline, running, revision)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        ON CONFLICT (id) DO UPDATE SET
+            name = excluded.name, macs = excluded.macs, server_type = excluded.server_type,
+            address = excluded.address, hardware_id = excluded.hardware_id, last_ready_at = excluded.last_ready_at,
+            registered_at = excluded.registered_at, state = excluded.state, phase = excluded.phase,
+            deadline = excluded.deadline, running = excluded.running, revision = excluded.revision";
+    execute_with_host(tx, sql, prepared, revision)?;
+    if known.is_none_or(|known| known.macs != prepared.macs) {
+        write_macs(tx, host)?;
+    }
+    Ok(revision)
 }
 
 fn next_revision(host: HostId, found: Option<Revision>, expected: Option<Revision>) -> Result<Revision, StoreError> {
@@ -62,60 +92,31 @@ fn refuse_taken_name(tx: &Connection, host: &Host) -> Result<(), Fault> {
     }
 }
 
-/// Writes a host that is new or has another name.
-fn put_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
-    let sql = "INSERT INTO hosts (id, server_type, address, hardware_id, last_ready_at, registered_at, state, phase,
-                                  deadline, running, revision, name)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-        ON CONFLICT (id) DO UPDATE SET
-            name = excluded.name, server_type = excluded.server_type, address = excluded.address,
-            hardware_id = excluded.hardware_id, last_ready_at = excluded.last_ready_at,
-            registered_at = excluded.registered_at, state = excluded.state, phase = excluded.phase,
-            deadline = excluded.deadline, running = excluded.running, revision = excluded.revision";
-    write_host(tx, sql, change, revision, &[&change.host.name.as_str()])
-}
-
-/// Writes a host that has the name it had: the index on names need not be touched, which nearly every change spares.
-fn move_host(tx: &Connection, change: &Change, revision: Revision) -> Result<(), Fault> {
-    let sql = "UPDATE hosts SET server_type = ?2, address = ?3, hardware_id = ?4, last_ready_at = ?5,
-            registered_at = ?6, state = ?7, phase = ?8, deadline = ?9, running = ?10, revision = ?11
-        WHERE id = ?1";
-    write_host(tx, sql, change, revision, &[])
-}
-
-/// Gives a statement the columns of a host in this order, and `more` behind them.
-fn write_host(
-    tx: &Connection,
-    sql: &str,
-    change: &Change,
-    revision: Revision,
-    more: &[&dyn ToSql],
-) -> Result<(), Fault> {
-    let Change { host, state, .. } = change;
-    let address = host.address.map(|address| address.to_string());
-    let (hardware_id, running) = (host.hardware_id.as_ref().map(HardwareId::as_str), state.running());
-    let (last_ready_at, deadline) = (host.last_ready_at.map(Timestamp::as_millis), state.deadline());
-    let columns: [&dyn ToSql; 11] = [
+/// Runs a statement that takes the columns of a host, in this order; how many rows it wrote.
+fn execute_with_host(tx: &Connection, sql: &str, prepared: &Prepared, revision: Revision) -> Result<usize, Fault> {
+    let Prepared { change: Change { host, state, .. }, macs, address, state: state_text, .. } = prepared;
+    Ok(tx.prepare_cached(sql)?.execute(params![
         host.id.as_bytes(),
-        &host.server_type.as_str(),
-        &address,
-        &hardware_id,
-        &last_ready_at,
-        &host.registered_at.as_millis(),
-        &serde_json::to_string(state)?,
-        &state.phase().as_str(),
-        &deadline.map(Timestamp::as_millis),
-        &running.as_ref().map(OperationId::as_bytes),
-        &number(revision.0)?,
-    ];
-    tx.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain(more)))?;
-    Ok(())
+        host.name.as_str(),
+        macs,
+        host.server_type.as_str(),
+        address,
+        host.hardware_id.as_ref().map(HardwareId::as_str),
+        host.last_ready_at.map(Timestamp::as_millis),
+        host.registered_at.as_millis(),
+        state_text,
+        state.phase().as_str(),
+        state.deadline().map(Timestamp::as_millis),
+        state.running().as_ref().map(OperationId::as_bytes),
+        number(revision.0)?,
+    ])?)
 }
 
 fn write_macs(tx: &Connection, host: &Host) -> Result<(), Fault> {
     tx.prepare_cached("DELETE FROM host_macs WHERE host = ?1")?.execute([host.id.as_bytes()])?;
     for (position, mac) in host.macs.iter().enumerate() {
-        refuse_taken_mac(tx, *mac)?;
+        // Twice the same among a host's own is refused here.
+        refuse_taken_mac(tx, *mac, HostId::from_bytes([0; 16]))?;
         discovered::forget(tx, *mac)?;
         tx.prepare_cached("INSERT INTO host_macs (mac, host, position) VALUES (?1, ?2, ?3)")?.execute(params![
             mac.to_string(),
@@ -126,8 +127,10 @@ fn write_macs(tx: &Connection, host: &Host) -> Result<(), Fault> {
     Ok(())
 }
 
-fn refuse_taken_mac(tx: &Connection, mac: MacAddr) -> Result<(), Fault> {
-    let owner = one(tx, "SELECT mac, host FROM host_macs WHERE mac = ?1", [mac.to_string()], |row| {
+/// Refuses an address that any host but this one has.
+fn refuse_taken_mac(tx: &Connection, mac: MacAddr, but: HostId) -> Result<(), Fault> {
+    let sql = "SELECT mac, host FROM host_macs WHERE mac = ?1 AND host <> ?2";
+    let owner = one(tx, sql, params![mac.to_string(), but.as_bytes()], |row| {
         Fields::behind_key("host_macs", row).id("host", HostId::from_bytes)
     })?;
     match owner {
@@ -159,32 +162,35 @@ fn write_artefact(tx: &Connection, operation: OperationId, artefact: &Artefact) 
     Ok(())
 }
 
-/// Writes journal entries, which get the next places; the last of these.
-pub(super) fn append<'a>(
-    tx: &Connection,
-    entries: impl IntoIterator<Item = &'a NewEntry>,
-) -> Result<Option<u64>, Fault> {
+/// Writes lines of the journal, which get the next places; the last of these.
+pub(super) fn append<'a>(tx: &Connection, lines: impl IntoIterator<Item = &'a Line>) -> Result<Option<u64>, Fault> {
     let sql = "INSERT INTO journal (at, host, operation, source, what) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut last = None;
-    for entry in entries {
+    for line in lines {
         let seq = tx.prepare_cached(sql)?.insert(params![
-            entry.at.as_millis(),
-            entry.host.as_ref().map(HostId::as_bytes),
-            entry.operation.as_ref().map(OperationId::as_bytes),
-            word(&entry.source)?,
-            serde_json::to_string(&entry.what)?,
+            line.at.as_millis(),
+            line.host.as_ref().map(HostId::as_bytes),
+            line.operation.as_ref().map(OperationId::as_bytes),
+            line.source,
+            line.what,
         ])?;
         last = u64::try_from(seq).ok();
     }
     Ok(last)
 }
 
-/// The same; the place of the last entry of all.
-pub(super) fn append_and_tell(tx: &Connection, entries: &[NewEntry]) -> Result<u64, Fault> {
-    match append(tx, entries)? {
+/// The same; the place of the last line of all.
+pub(super) fn append_and_tell(tx: &Connection, lines: &[Line]) -> Result<u64, Fault> {
+    match append(tx, lines)? {
         Some(last) => Ok(last),
         None => reads::last_seq(tx),
     }
+}
+
+/// Writes one entry, or none.
+pub(super) fn append_entry<'a>(tx: &Connection, entry: impl Into<Option<&'a NewEntry>>) -> Result<(), Fault> {
+    let line = entry.into().map(Line::of).transpose()?;
+    append(tx, &line).map(drop)
 }
 
 fn owe(tx: &Connection, work: &Work) -> Result<(), Fault> {
@@ -225,7 +231,7 @@ fn strike_off(tx: &Connection, id: WorkId) -> Result<bool, Fault> {
 pub(super) fn settle(tx: &Connection, id: WorkId, entry: Option<&NewEntry>) -> Result<bool, Fault> {
     let was_owed = strike_off(tx, id)?;
     if was_owed {
-        append(tx, entry)?;
+        append_entry(tx, entry)?;
     }
     Ok(was_owed)
 }
@@ -241,7 +247,7 @@ pub(super) fn reschedule(tx: &Connection, work: &Work, entry: Option<&NewEntry>)
         work.last_error,
     ])? > 0;
     if is_owed {
-        append(tx, entry)?;
+        append_entry(tx, entry)?;
     }
     Ok(is_owed)
 }
@@ -251,7 +257,7 @@ pub(super) fn remove_host(tx: &Connection, id: HostId, expected: Revision, entry
     let found = reads::host(tx, id)?.map(|known| known.revision);
     next_revision(id, found, Some(expected))?;
     tx.prepare_cached("DELETE FROM hosts WHERE id = ?1")?.execute([id.as_bytes()])?;
-    append(tx, [entry]).map(drop)
+    append_entry(tx, entry)
 }
 
 pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> Result<(), Fault> {
@@ -273,7 +279,7 @@ pub(super) fn insert_image(tx: &Connection, image: &Image, entry: &NewEntry) -> 
         number(image.size_bytes)?,
         image.imported_at.as_millis(),
     ])?;
-    append(tx, [entry]).map(drop)
+    append_entry(tx, entry)
 }
 
 pub(super) fn choose_default_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
@@ -281,7 +287,7 @@ pub(super) fn choose_default_image(tx: &Connection, id: ImageId, entry: &NewEntr
         return Err(StoreError::NoSuchImage(id).into());
     }
     tx.prepare_cached("INSERT OR REPLACE INTO default_image (row, id) VALUES (1, ?1)")?.execute([id.as_bytes()])?;
-    append(tx, [entry]).map(drop)
+    append_entry(tx, entry)
 }
 
 pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Result<(), Fault> {
@@ -293,7 +299,7 @@ pub(super) fn remove_image(tx: &Connection, id: ImageId, entry: &NewEntry) -> Re
     if tx.prepare_cached("DELETE FROM images WHERE id = ?1")?.execute([id.as_bytes()])? == 0 {
         return Err(StoreError::NoSuchImage(id).into());
     }
-    append(tx, [entry]).map(drop)
+    append_entry(tx, entry)
 }
 
 /// Keeps a sealed key in place of an older one.
@@ -316,14 +322,6 @@ pub(super) fn number<T: TryInto<i64, Error: std::error::Error + Send + Sync + 's
     number: T,
 ) -> Result<i64, Fault> {
     number.try_into().map_err(|error| Fault::Unwritable(error.into()))
-}
-
-/// A value that the core's JSON writes as a word.
-fn word(value: &impl Serialize) -> Result<String, Fault> {
-    match serde_json::to_value(value)? {
-        serde_json::Value::String(word) => Ok(word),
-        other => Err(Fault::Unwritable(format!("{other} is no word").into())),
-    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ async fn a_spoilt_row_is_corrupt_and_named() -> Checked {
         ("hosts", "UPDATE hosts SET state = 'no json'", "state"),
         ("hosts", "UPDATE hosts SET name = 'not a name'", "name"),
         ("hosts", "UPDATE hosts SET address = '10.0.0.0.1'", "address"),
-        ("hosts", "UPDATE host_macs SET mac = 'ff:ff' WHERE position = 0", "mac"),
+        ("hosts", "UPDATE hosts SET macs = macs || ' ff:ff'", "macs"),
         ("operations", "UPDATE operations SET token = 'short'", "token"),
         ("operations", "UPDATE operations SET public_key = 'none'", "public_key"),
         ("operations", "UPDATE operations SET server_type = '{}'", "server_type"),

@@ -18,7 +18,7 @@ use provisioning_core::ports::{Bookmarks, JournalQuery, Prune, Pruned, Store};
 use super::InTempDir;
 
 /// Versions that were released before this one.
-const RELEASED: std::ops::RangeInclusive<u32> = 1..=5;
+const RELEASED: std::ops::RangeInclusive<u32> = 1..=6;
 
 fn fixture_file(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/sqlite/v{version}.sql"))
@@ -59,7 +59,12 @@ async fn a_database_of_every_released_version_is_raised_and_keeps_everything() -
         assert_eq!(store.discovered().await?.len(), of(2, 1), "version {version}");
         assert_eq!(usize::from(store.default_image().await?.is_some()), of(3, 1), "version {version}");
         assert_eq!(usize::from(store.place("a reader").await? == Some(2)), of(5, 1), "version {version}");
+        assert_eq!(store.pruned_to().await?, of(6, 1) as u64 * 2, "version {version}");
         // What is new works as well.
+        assert_eq!(store.host_by_mac(mac(1, 1)?).await?.map(|row| row.host.macs), Some(host(1)?.macs));
+        let of_host = store.journal(&JournalQuery::of_host(host_id(1), 9)).await?;
+        let of_operation = store.journal(&JournalQuery::of_operation(operation_id(1), 9)).await?;
+        assert_eq!((of_host.len(), of_operation), (1, of_host.clone()), "version {version}");
         let prune = Prune { journal_before: Some(at(60)), artefacts_before: None, at_most: 9 };
         assert_eq!(store.prune(&prune).await?, Pruned::default(), "of a last operation, and the last entry");
     }
