@@ -1,4 +1,5 @@
-//! Durable transitions in SQLite (`synchronous=FULL`): one caller and many, beside raw `fdatasync` on the same disk.
+//! Durable transitions in SQLite (`synchronous=FULL`): one caller and many, beside raw `fdatasync` on the same disk, and
+//! beside SQLite itself without anything of ours.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,6 +14,7 @@ use provisioning_core::conformance::sample;
 use provisioning_core::machine::{EventKind, HostState, Phase};
 use provisioning_core::model::{Host, HostId, MacAddr, Timestamp};
 use provisioning_core::ports::{Change, Happening, NewEntry, Revision, Source, Store as _};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -20,16 +22,27 @@ async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let mut report = Report::new("sqlite_commit", effort);
     for (callers, budget) in [(1, 0.8), (16, 0.0), (64, 0.0), (256, 30.0)] {
-        let (mut ours, mut floor) = (vec![], vec![]);
+        let (mut ours, mut floor, mut bare) = (vec![], vec![], vec![]);
         for round in 0..effort.rounds {
             floor.push(fdatasyncs(&dir.path().join("floor"), effort)?);
             let database = dir.path().join(format!("{callers}-{round}.sqlite"));
             ours.push(transitions(&database, callers, effort).await?);
+            bare.push(updates(&dir.path().join(format!("bare-{callers}-{round}.sqlite")), callers, effort)?);
         }
+        let what = format!("transitions, row and journal entry, callers: {callers}");
+        let ours = median(ours);
         report.add(Row {
-            what: format!("transitions, row and journal entry, callers: {callers}"),
+            what: what.clone(),
             unit: "1/s",
-            ours: median(ours),
+            ours,
+            beside: "SQLite alone, so many to a commit".to_owned(),
+            theirs: median(bare),
+            budget: Budget::None,
+        });
+        report.add(Row {
+            what,
+            unit: "1/s",
+            ours,
             beside: "append of 4 KiB and fdatasync".to_owned(),
             theirs: median(floor),
             budget: if budget > 0.0 { Budget::AtLeast(budget) } else { Budget::None },
@@ -47,6 +60,39 @@ fn fdatasyncs(path: &Path, effort: Effort) -> anyhow::Result<f64> {
         file.write_all(&[1; 4096])?;
         file.sync_data()?;
         done += 1;
+    }
+    Ok(f64::from(done) / begin.elapsed().as_secs_f64())
+}
+
+/// The least that a database can do for a transition: one row updated by its id, and one entry added, by one thread
+/// that does nothing else, `at_once` of them to a commit.
+fn updates(database: &Path, at_once: u32, effort: Effort) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(database)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    for (name, value) in [("synchronous", "full"), ("secure_delete", "on")] {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.execute_batch(
+        "CREATE TABLE hosts (id BLOB PRIMARY KEY, state TEXT NOT NULL, revision INTEGER NOT NULL);
+         CREATE TABLE journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, host BLOB, what TEXT NOT NULL);",
+    )?;
+    let ids: Vec<[u8; 16]> = (0..at_once).map(|n| Ok(*host(n)?.id.as_bytes())).collect::<anyhow::Result<_>>()?;
+    for id in &ids {
+        connection.execute("INSERT INTO hosts VALUES (?1, 'registered', 1)", [id])?;
+    }
+    let what = serde_json::to_string(&moved(host(0)?.id).what)?;
+    let begin = Instant::now();
+    let mut done = 0_u32;
+    while begin.elapsed() < effort.period {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for id in &ids {
+            tx.prepare_cached("UPDATE hosts SET state = ?2, revision = revision + 1 WHERE id = ?1")?
+                .execute(params![id, "{\"state\":\"registered\"}"])?;
+            tx.prepare_cached("INSERT INTO journal (at, host, what) VALUES (?1, ?2, ?3)")?
+                .execute(params![1, id, what])?;
+        }
+        tx.commit()?;
+        done += at_once;
     }
     Ok(f64::from(done) / begin.elapsed().as_secs_f64())
 }

@@ -22,7 +22,7 @@ pub(super) const BACKUP_APPLICATION_ID: i32 = 0x7072_6f62;
 pub(super) const VERSION: u32 = 7;
 
 /// What takes a file from version N to N + 1.
-const MIGRATIONS: [&str; VERSION as usize] = 
+const MIGRATIONS: [&str; VERSION as usize] =
     [TABLES, DISCOVERED, DEFAULT_IMAGE, AUDIT_INDEX, BOOKMARKS, PRUNED, FEWER_PAGES];
 
 /// At most one row: the image that rebuilds take when none is named. It goes with its image.

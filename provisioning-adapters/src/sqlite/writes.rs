@@ -57,7 +57,8 @@ fn write_host(tx: &Connection, prepared: &Prepared) -> Result<Revision, Fault> {
     for mac in &host.macs {
         refuse_taken_mac(tx, *mac, host.id)?;
     }
-    let sql = "INSERT INTO hosts (id, name, macs, server_type, address, hardware_id, last_ready_at, registered_at, state,
+    let sql =
+        "INSERT INTO hosts (id, name, macs, server_type, address, hardware_id, last_ready_at, registered_at, state,
                                   phase, deadline, running, revision)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
         ON CONFLICT (id) DO UPDATE SET

@@ -112,3 +112,15 @@ async fn a_database_that_others_could_read_is_narrowed() -> Checked {
     assert!(store.host(host_id(1)).await?.is_some());
     Ok(())
 }
+
+/// `.cargo/config.toml` says how; whether `fdatasync` is used SQLite does not tell, but the flags come together.
+#[test]
+fn sqlite_is_compiled_as_this_workspace_says() -> Checked {
+    let fixture = InTempDir::new();
+    let raw = fixture.raw();
+    let options: Vec<String> =
+        raw.prepare("PRAGMA compile_options")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!options.iter().any(|option| option.starts_with("ENABLE_FTS")), "{options:?}");
+    Ok(())
+}
