@@ -1,5 +1,6 @@
 //! `cargo xtask bench --publish`: the results of measurements as tables and pictures below `docs/performance/`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -80,7 +81,8 @@ impl Row {
     }
 }
 
-/// Writes `results.md` and a picture for each measurement that has been run for real.
+/// Writes `results.md` and a picture for each measurement that has been run for real. Those that were not run since
+/// keep the section that they have.
 ///
 /// # Errors
 /// When there are no results, or the folder can not be written.
@@ -102,7 +104,9 @@ pub(crate) fn publish(results: &Path, into: &Path) -> anyhow::Result<()> {
     }
     ensure!(!reports.is_empty(), "there are no results but those of smoke runs");
     fs::create_dir_all(into)?;
-    fs::write(into.join("results.md"), page(&reports))?;
+    let file = into.join("results.md");
+    let before = fs::read_to_string(&file).unwrap_or_default();
+    fs::write(file, page(&before, &reports))?;
     for report in &reports {
         fs::write(into.join(format!("{}.svg", report.name)), plot::ratios(report))?;
     }
@@ -112,31 +116,38 @@ pub(crate) fn publish(results: &Path, into: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn page(reports: &[Report]) -> String {
+fn page(before: &str, reports: &[Report]) -> String {
+    let kept = before.split("\n## ").skip(1).filter_map(|section| Some((section.lines().next()?, section.to_owned())));
+    let mut sections: BTreeMap<&str, String> = kept.collect();
+    sections.extend(reports.iter().map(|report| (report.name.as_str(), section(report))));
     let mut page = String::from(
         "# Results\n\nMade by `cargo xtask bench --publish` from the last full runs. The ratio is ours to theirs; \
          [performance.md](../performance.md) says what is measured and why. Figures with “(recorded)” were got before, \
          on a machine of the same kind.\n",
     );
-    for Report { name, machine, rows, .. } in reports {
-        let Machine { cpu, cores, kernel, commit, at, load } = machine;
-        let load = load.map(|load| format!(", load {load:.1} before the run")).unwrap_or_default();
-        let day = at.get(..16).unwrap_or(at);
-        write!(
-            page,
-            "\n## {name}\n\n{cores} × {cpu}, Linux {kernel}, commit {commit}, {day} UTC{load}.\n\n\
-             ![{name}]({name}.svg)\n\n| what | ours | beside | theirs | unit | ratio | budget |\n\
-             |---|--:|---|--:|---|--:|---|\n"
-        )
-        .expect("a String takes everything");
-        for row in rows {
-            let Row { what, unit, beside, .. } = row;
-            let (ours, theirs, ratio) = (figure(row.ours), figure(row.theirs), figure(row.ratio()));
-            writeln!(page, "| {what} | {ours} | {beside} | {theirs} | {unit} | {ratio} | {} |", row.verdict())
-                .expect("a String takes everything");
-        }
+    for section in sections.values() {
+        page = page + "\n## " + section.trim_end() + "\n";
     }
     page
+}
+
+/// What stands behind the `##` of a measurement.
+fn section(report: &Report) -> String {
+    let Report { name, machine, rows, .. } = report;
+    let Machine { cpu, cores, kernel, commit, at, load } = machine;
+    let load = load.map(|load| format!(", load {load:.1} before the run")).unwrap_or_default();
+    let day = at.get(..16).unwrap_or(at);
+    let mut text = format!(
+        "{name}\n\n{cores} × {cpu}, Linux {kernel}, commit {commit}, {day} UTC{load}.\n\n![{name}]({name}.svg)\n\n\
+         | what | ours | beside | theirs | unit | ratio | budget |\n|---|--:|---|--:|---|--:|---|\n"
+    );
+    for row in rows {
+        let Row { what, unit, beside, .. } = row;
+        let (ours, theirs, ratio) = (figure(row.ours), figure(row.theirs), figure(row.ratio()));
+        writeln!(text, "| {what} | {ours} | {beside} | {theirs} | {unit} | {ratio} | {} |", row.verdict())
+            .expect("a String takes everything");
+    }
+    text
 }
 
 /// Three digits that count.
@@ -170,6 +181,20 @@ mod tests {
         assert!(page.contains("| ≤ 1.50 **missed** |"), "{page}");
         let picture = fs::read_to_string(into.path().join("boot_storm.svg")).unwrap();
         assert!(picture.starts_with("<svg") && picture.contains("rate, 10 hosts : nginx"), "{picture}");
+    }
+
+    #[test]
+    fn what_was_not_measured_again_keeps_its_section() {
+        let (results, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let before = "# Results\n\n## answers\n\n| rate | 1 |\n\n## boot_storm\n\nof old\n";
+        fs::write(into.path().join("results.md"), before).unwrap();
+        fs::write(results.path().join("boot_storm.json"), RESULT.replace("SMOKE", "false")).unwrap();
+        publish(results.path(), into.path()).unwrap();
+        let page = fs::read_to_string(into.path().join("results.md")).unwrap();
+        assert!(page.contains("\n## answers\n\n| rate | 1 |\n\n## boot_storm\n\n2 × C"), "{page}");
+        assert!(!page.contains("of old"), "{page}");
+        publish(results.path(), into.path()).unwrap();
+        assert_eq!(fs::read_to_string(into.path().join("results.md")).unwrap(), page, "twice is once");
     }
 
     #[test]
