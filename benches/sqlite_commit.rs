@@ -29,13 +29,13 @@ async fn main() -> anyhow::Result<()> {
             ours.push(transitions(&database, callers, effort).await?);
             bare.push(updates(&dir.path().join(format!("bare-{callers}-{round}.sqlite")), callers, effort)?);
         }
-        let what = format!("transitions, row and journal entry, callers: {callers}");
+        let what = format!("transitions, callers: {callers}");
         let ours = median(ours);
         report.add(Row {
             what: what.clone(),
             unit: "1/s",
             ours,
-            beside: "SQLite alone, so many to a commit".to_owned(),
+            beside: "SQLite alone, as many to a commit".to_owned(),
             theirs: median(bare),
             budget: Budget::None,
         });
