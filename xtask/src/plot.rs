@@ -7,7 +7,9 @@ use crate::results::{Budget, Report, Row, figure};
 const STYLE: &str = "<style>text{font:12px sans-serif;fill:#222}.axis{stroke:#999}.kept{fill:#2e7d32}\
     .missed{fill:#c62828}.free{fill:#5c7cfa}.limit{stroke:#222;stroke-width:2}.line{fill:none;stroke-width:2}\
     @media (prefers-color-scheme:dark){text{fill:#ddd}.limit{stroke:#ddd}}</style>";
-const LABEL_WIDTH: f64 = 470.0;
+/// What a letter of a label takes at most on average, and the space beside a label.
+const LETTER_WIDTH: f64 = 6.4;
+const LABEL_SPACE: f64 = 16.0;
 const PLOT_WIDTH: f64 = 330.0;
 const ROW_HEIGHT: f64 = 20.0;
 
@@ -17,10 +19,13 @@ pub(crate) fn ratios(report: &Report) -> String {
     let limits = rows.iter().filter_map(|row| limit(row));
     let logs = rows.iter().map(|row| row.ratio()).chain(limits).map(f64::log10);
     let reach = logs.map(f64::abs).fold(1.0_f64, f64::max).ceil();
-    let x = |ratio: f64| LABEL_WIDTH + PLOT_WIDTH * (ratio.log10() + reach) / (2.0 * reach);
+    let letters = rows.iter().map(|row| row.label().chars().count()).max().unwrap_or(0);
+    #[expect(clippy::cast_precision_loss, reason = "some letters")]
+    let label_width = LABEL_SPACE + LETTER_WIDTH * letters as f64;
+    let x = |ratio: f64| label_width + PLOT_WIDTH * (ratio.log10() + reach) / (2.0 * reach);
     #[expect(clippy::cast_precision_loss, reason = "some rows")]
     let height = 40.0 + ROW_HEIGHT * rows.len() as f64;
-    let mut svg = begin(LABEL_WIDTH + PLOT_WIDTH + 80.0, height);
+    let mut svg = begin(label_width + PLOT_WIDTH + 80.0, height);
     let middle = x(1.0);
     element(
         &mut svg,
@@ -35,7 +40,7 @@ pub(crate) fn ratios(report: &Report) -> String {
             Some(false) => "missed",
             None => "free",
         };
-        text(&mut svg, LABEL_WIDTH - 8.0, y + 12.0, "end", &row.label());
+        text(&mut svg, label_width - 8.0, y + 12.0, "end", &row.label());
         element(
             &mut svg,
             &format!(
@@ -54,7 +59,7 @@ pub(crate) fn ratios(report: &Report) -> String {
                 ),
             );
         }
-        text(&mut svg, LABEL_WIDTH + PLOT_WIDTH + 8.0, y + 12.0, "start", &figure(row.ratio()));
+        text(&mut svg, label_width + PLOT_WIDTH + 8.0, y + 12.0, "start", &figure(row.ratio()));
         y += ROW_HEIGHT;
     }
     svg + "</svg>\n"

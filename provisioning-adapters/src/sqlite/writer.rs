@@ -106,8 +106,8 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a transaction, maybe more than once, and returns after it is on the disk and what it `touched` is no longer kept in
-    /// memory. An error of `work` undoes what it did and touches no other job.
+    /// Runs `work` in a transaction, maybe more than once, and returns after it is on the disk and what it `touched` is
+    /// no longer kept in memory. An error of `work` undoes what it did and touches no other job.
     pub(super) async fn write<T, F>(self: &Arc<Self>, after: After, touched: Touched, work: F) -> Result<T, StoreError>
     where
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
