@@ -30,7 +30,8 @@ ip link set eno1 up
 ip link set lan up
 
 configuration() {
-    mkdir -p /etc/provisioning
+    # The second is what Debian's package `dnsmasq` has, of which the checks need the program alone.
+    mkdir -p /etc/provisioning /etc/dnsmasq.d
     cp "$folder"/configuration/* /etc/provisioning/
     chmod 0600 /etc/provisioning/*
 }

@@ -47,6 +47,11 @@ const PACKAGES: &[Package] = &[
         program: "dnsmasq",
         reason: "the boot server is tested against a real dnsmasq (as root, in network namespaces)",
     },
+    Package {
+        name: "ipxe",
+        program: "/usr/lib/ipxe/undionly.kpxe",
+        reason: "what dnsmasq hands to firmware while the book's commands run",
+    },
     Package { name: "iproute2", program: "ip", reason: "makes the network namespaces of those tests" },
     Package { name: "curl", program: "curl", reason: "the book's commands are run, and use it" },
     Package { name: "jq", program: "jq", reason: "likewise" },
